@@ -1,0 +1,245 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// Martlet: modules as data; loading fails when an arrow points up (Documentation/Architecture.md).
+import PackageDescription
+
+/// The five layers, lowest first. A module may use its own layer and those below.
+enum Layer: Int {
+    case base, compute, models, platform, surface
+    var folder: String {
+        switch self {
+        case .base: "Base"
+        case .compute: "Compute"
+        case .models: "Models"
+        case .platform: "Platform"
+        case .surface: "Surface"
+        }
+    }
+}
+
+enum Kind { case swift, c, system(pkgConfig: String, apt: String), executable }
+
+struct Module {
+    var name: String
+    var layer: Layer
+    var kind: Kind = .swift
+    var uses: [String] = []
+    var packages: [Target.Dependency] = []
+    var isProduct = false
+    var hasTests = true
+    var testUses: [String] = []
+}
+
+// MARK: Packages
+
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+let context = Target.Dependency.product(
+    name: "ServiceContextModule", package: "swift-service-context")
+let lifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+
+// MARK: Modules
+
+let modules: [Module] = [
+    // Base
+    Module(name: "CMartletKernels", layer: .base, kind: .c, hasTests: false),
+    Module(name: "CMartletPlatform", layer: .base, kind: .c, hasTests: false),
+    Module(name: "CMartletImages", layer: .base, kind: .c, hasTests: false),
+    Module(
+        name: "CMartletZlib", layer: .base,
+        kind: .system(pkgConfig: "zlib", apt: "zlib1g-dev"), hasTests: false),
+    Module(
+        name: "CMartletYAML", layer: .base,
+        kind: .system(pkgConfig: "yaml-0.1", apt: "libyaml-dev"), hasTests: false),
+    Module(
+        name: "CMartletCrypto", layer: .base,
+        kind: .system(pkgConfig: "libcrypto", apt: "libssl-dev"), hasTests: false),
+    Module(
+        name: "MartletBase", layer: .base,
+        uses: ["CMartletKernels", "CMartletPlatform", "CMartletCrypto"],
+        isProduct: true),
+    Module(
+        name: "MartletFormats", layer: .base, uses: ["MartletBase", "MartletJSON"],
+        isProduct: true),
+    Module(
+        name: "MartletImages", layer: .base, uses: ["MartletBase", "CMartletImages"]),
+    Module(
+        name: "MartletStorage", layer: .base, uses: ["MartletBase", "CMartletPlatform"]),
+    Module(name: "MartletJSON", layer: .base, uses: ["MartletBase"], isProduct: true),
+    Module(name: "MartletWire", layer: .base, uses: ["MartletBase", "CMartletZlib"]),
+    // Compute
+    Module(
+        name: "MartletTensor", layer: .compute,
+        uses: ["MartletBase", "CMartletKernels", "CMartletPlatform"], isProduct: true),
+    Module(
+        name: "MartletGraph", layer: .compute,
+        uses: ["MartletBase", "MartletFormats", "MartletStorage", "MartletTensor"],
+        isProduct: true),
+    Module(
+        name: "MartletEngine", layer: .compute,
+        uses: [
+            "MartletBase", "MartletFormats", "MartletStorage", "MartletTensor", "MartletGraph",
+            "CMartletKernels",
+        ],
+        isProduct: true),
+    // Models
+    Module(
+        name: "MartletTokenizers", layer: .models,
+        uses: ["MartletBase", "MartletFormats", "MartletJSON", "MartletStorage"],
+        isProduct: true),
+    Module(
+        name: "MartletLanguage", layer: .models,
+        uses: [
+            "MartletBase", "MartletFormats", "MartletJSON", "MartletStorage", "MartletTensor",
+            "MartletGraph", "MartletEngine", "MartletTokenizers",
+        ],
+        isProduct: true),
+    // Platform
+    Module(
+        name: "MartletServing", layer: .platform,
+        uses: [
+            "MartletBase", "MartletFormats", "MartletImages", "MartletJSON", "MartletStorage",
+            "MartletTensor", "MartletGraph", "MartletEngine", "MartletTokenizers",
+            "MartletLanguage",
+        ],
+        packages: [collections, logging, metrics, tracing, context, lifecycle],
+        isProduct: true),
+    // Surface
+    Module(
+        name: "MartletTelemetry", layer: .surface, uses: ["MartletBase"],
+        packages: [logging, coreMetrics, metrics, tracing, context], isProduct: true),
+    Module(
+        name: "MartletHTTP", layer: .surface,
+        uses: ["MartletBase", "MartletJSON", "MartletWire", "MartletTensor", "MartletServing"],
+        packages: [nio, nioPosix, nioSSL, logging, metrics, tracing, context, lifecycle],
+        isProduct: true, testUses: ["MartletEngine"]),
+    Module(
+        name: "MartletGRPC", layer: .surface,
+        uses: [
+            "MartletBase", "MartletFormats", "MartletWire", "MartletTensor", "MartletServing",
+        ],
+        packages: [nio, nioPosix, nioHTTP2, nioHPACK, nioSSL, logging, tracing, context, lifecycle],
+        isProduct: true),
+    Module(
+        name: "martlet", layer: .surface, kind: .executable,
+        uses: [
+            "MartletBase", "MartletFormats", "MartletJSON", "MartletStorage", "MartletTensor",
+            "MartletGraph", "MartletEngine", "MartletTokenizers", "MartletLanguage",
+            "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC",
+            "CMartletYAML", "CMartletPlatform",
+        ],
+        packages: [arguments, logging, metrics, tracing, lifecycle], hasTests: false),
+]
+
+// MARK: Checks
+
+let layerOf = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0.layer) })
+for module in modules {
+    for used in module.uses + module.testUses {
+        guard let layer = layerOf[used] else {
+            fatalError("Package.swift: \(module.name) uses the unknown module \(used)")
+        }
+        guard layer.rawValue <= module.layer.rawValue else {
+            fatalError(
+                "Package.swift: \(module.name) (\(module.layer.folder)) may not use \(used) "
+                    + "(\(layer.folder)): arrows point down")
+        }
+    }
+}
+
+// MARK: Targets
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func target(_ module: Module) -> Target {
+    let path = "Sources/\(module.layer.folder)/\(module.name)"
+    let dependencies = module.uses.map { Target.Dependency.byName(name: $0) } + module.packages
+    switch module.kind {
+    case .swift:
+        return .target(
+            name: module.name, dependencies: dependencies, path: path,
+            swiftSettings: swiftSettings)
+    case .executable:
+        return .executableTarget(
+            name: module.name, dependencies: dependencies, path: path,
+            swiftSettings: swiftSettings)
+    case .c:
+        let libraries: [LinkerSetting] =
+            module.name == "CMartletImages"
+            ? [.linkedLibrary("jpeg"), .linkedLibrary("png")] : [.linkedLibrary("m")]
+        return .target(
+            name: module.name, dependencies: dependencies, path: path,
+            linkerSettings: libraries)
+    case .system(let pkgConfig, let apt):
+        return .systemLibrary(
+            name: module.name, path: path, pkgConfig: pkgConfig, providers: [.apt([apt])])
+    }
+}
+
+let testSupport = Target.target(
+    name: "MartletTesting",
+    dependencies: [
+        "MartletBase", "MartletStorage", "MartletTensor", "MartletGraph", "MartletEngine",
+        "MartletServing", tracing, context, logging,
+    ],
+    path: "Tests/Support/MartletTesting", swiftSettings: swiftSettings)
+
+func testTarget(_ module: Module) -> Target {
+    .testTarget(
+        name: module.name + "Tests",
+        dependencies: [.byName(name: module.name), "MartletTesting"]
+            + (module.uses + module.testUses).map { .byName(name: $0) } + module.packages
+            + (module.layer == .surface ? [nioEmbedded] : []),
+        path: "Tests/\(module.layer.folder)/\(module.name)Tests",
+        exclude: [], resources: [], swiftSettings: swiftSettings)
+}
+
+let extraTests: [Target] = [
+    .testTarget(
+        name: "TidyTests", dependencies: [], path: "Tests/TidyTests",
+        swiftSettings: swiftSettings),
+    .testTarget(
+        name: "SimulationTests",
+        dependencies: ["MartletBase", "MartletTensor", "MartletEngine", "MartletServing", "MartletTesting"],
+        path: "Tests/SimulationTests", swiftSettings: swiftSettings),
+]
+
+let package = Package(
+    name: "martlet",
+    products: modules.filter(\.isProduct).map { .library(name: $0.name, targets: [$0.name]) }
+        + [.executable(name: "martlet", targets: ["martlet"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-service-context", from: "1.5.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: modules.map(target) + [testSupport] + modules.filter(\.hasTests).map(testTarget)
+        + extraTests,
+    cLanguageStandard: .gnu11)

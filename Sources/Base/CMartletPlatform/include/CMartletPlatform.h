@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+#ifndef CMARTLET_Platform_H
+#define CMARTLET_Platform_H
+#endif

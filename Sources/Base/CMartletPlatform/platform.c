@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+#include "CMartletPlatform.h"
+typedef int martlet_platform_not_empty;

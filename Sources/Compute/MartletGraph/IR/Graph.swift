@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+public import MartletTensor
+
+/// A value of the graph: an input, an initialiser, or the output of one node.
+public struct ValueID: Hashable, Sendable, Comparable {
+    public let index: Int32
+    public init(index: Int32) { self.index = index }
+    public static func < (left: ValueID, right: ValueID) -> Bool { left.index < right.index }
+}
+
+/// A node of the graph: one operator applied to values.
+public struct NodeID: Hashable, Sendable, Comparable {
+    public let index: Int32
+    public init(index: Int32) { self.index = index }
+    public static func < (left: NodeID, right: NodeID) -> Bool { left.index < right.index }
+}
+
+/// What is known of a value before it is computed; nil means not known yet.
+public struct ValueType: Hashable, Sendable {
+    public var elementType: ElementType?
+    /// The dimensions, outermost first; nil when not even the rank is known.
+    public var dimensions: [Dimension]?
+
+    public init(elementType: ElementType? = nil, dimensions: [Dimension]? = nil) {
+        self.elementType = elementType
+        self.dimensions = dimensions
+    }
+
+    /// The shape, when every dimension is a number.
+    public var fixedShape: Shape? {
+        guard let dimensions else { return nil }
+        var shape = Shape()
+        for dimension in dimensions {
+            guard let fixed = dimension.fixed, shape.append(fixed) else { return nil }
+        }
+        return shape
+    }
+}
+
+/// An operator's attribute.
+public enum AttributeValue: Sendable {
+    case int(Int64)
+    case float(Float)
+    case string(String)
+    case tensor(Tensor)
+    case ints([Int64])
+    case floats([Float])
+    case strings([String])
+    case graph(Graph)
+}
+
+/// A dataflow graph in static single assignment: structure of arrays, small ids, no node objects.
+///
+/// Invariants (checked by `verify()`): every value has at most one producer; node order is a
+/// topological order; every id is in range. Values and nodes are appended, never renumbered;
+/// passes drop what is dead with `compacted()`.
+public struct Graph: Sendable {
+    public var name: String
+    public private(set) var inputs: [ValueID] = []
+    public var outputs: [ValueID] = []
+
+    // Values, by ValueID.
+    public private(set) var valueNames: [String] = []
+    public var valueTypes: [ValueType] = []
+    public private(set) var constants: [ValueID: Tensor] = [:]
+    public private(set) var producers: [NodeID?] = []
+
+    // Nodes, by NodeID.
+    public private(set) var operators: [OperatorSchema] = []
+    public private(set) var nodeNames: [String] = []
+    public private(set) var nodeInputs: [[ValueID?]] = []
+    public private(set) var nodeOutputs: [[ValueID?]] = []
+    public var attributes: [[String: AttributeValue]] = []
+    public private(set) var isDead: [Bool] = []
+
+    public init(name: String) {
+        self.name = name
+    }
+
+    public var valueCount: Int { valueNames.count }
+    public var nodeCount: Int { operators.count }
+
+    /// Live nodes in topological order.
+    public var nodes: some Sequence<NodeID> {
+        (0..<operators.count).lazy.filter { !isDead[$0] }.map { NodeID(index: Int32($0)) }
+    }
+
+    // MARK: Reading
+
+    public func name(of value: ValueID) -> String { valueNames[Int(value.index)] }
+    public func type(of value: ValueID) -> ValueType { valueTypes[Int(value.index)] }
+    public func producer(of value: ValueID) -> NodeID? { producers[Int(value.index)] }
+    public func constant(_ value: ValueID) -> Tensor? { constants[value] }
+    public func schema(of node: NodeID) -> OperatorSchema { operators[Int(node.index)] }
+    public func name(of node: NodeID) -> String { nodeNames[Int(node.index)] }
+    public func inputs(of node: NodeID) -> [ValueID?] { nodeInputs[Int(node.index)] }
+    public func outputs(of node: NodeID) -> [ValueID?] { nodeOutputs[Int(node.index)] }
+    public func attribute(_ name: String, of node: NodeID) -> AttributeValue? {
+        attributes[Int(node.index)][name]
+    }
+
+    // MARK: Building
+
+    public mutating func addValue(name: String, type: ValueType = ValueType()) -> ValueID {
+        valueNames.append(name)
+        valueTypes.append(type)
+        producers.append(nil)
+        return ValueID(index: Int32(valueNames.count - 1))
+    }
+
+    public mutating func addInput(name: String, type: ValueType) -> ValueID {
+        let value = addValue(name: name, type: type)
+        inputs.append(value)
+        return value
+    }
+
+    public mutating func addConstant(name: String, _ tensor: Tensor) -> ValueID {
+        let value = addValue(
+            name: name,
+            type: ValueType(
+                elementType: tensor.elementType, dimensions: tensor.shape.map(Dimension.init)))
+        constants[value] = tensor
+        return value
+    }
+
+    /// Turns a computed value into a constant (constant folding); its node may then be dead.
+    public mutating func setConstant(_ value: ValueID, _ tensor: Tensor) {
+        constants[value] = tensor
+        producers[Int(value.index)] = nil
+    }
+
+    @discardableResult
+    public mutating func addNode(
+        _ schema: OperatorSchema, name: String = "", inputs: [ValueID?], outputs: [ValueID?],
+        attributes: [String: AttributeValue] = [:]
+    ) -> NodeID {
+        let node = NodeID(index: Int32(operators.count))
+        operators.append(schema)
+        nodeNames.append(name)
+        nodeInputs.append(inputs)
+        nodeOutputs.append(outputs)
+        self.attributes.append(attributes)
+        isDead.append(false)
+        for case let output? in outputs { producers[Int(output.index)] = node }
+        return node
+    }
+
+    /// Adds a node with one new output and returns that output: the form builders use.
+    public mutating func apply(
+        _ schema: OperatorSchema, _ inputs: ValueID?..., name: String = "",
+        attributes: [String: AttributeValue] = [:]
+    ) -> ValueID {
+        let output = addValue(name: name.isEmpty ? "\(schema.name)_\(nodeCount)" : name + ".out")
+        addNode(schema, name: name, inputs: inputs, outputs: [output], attributes: attributes)
+        return output
+    }
+
+    public mutating func setInput(_ index: Int, of node: NodeID, to value: ValueID?) {
+        nodeInputs[Int(node.index)][index] = value
+    }
+
+    public mutating func removeNode(_ node: NodeID) {
+        isDead[Int(node.index)] = true
+        for case let output? in nodeOutputs[Int(node.index)]
+        where producers[Int(output.index)] == node {
+            producers[Int(output.index)] = nil
+        }
+    }
+}
