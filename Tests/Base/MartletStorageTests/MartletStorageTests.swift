@@ -3,4 +3,4 @@
 
 internal import Testing
 
-@testable internal import MartletStorage
+internal import MartletStorage

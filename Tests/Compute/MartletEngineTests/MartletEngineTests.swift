@@ -3,4 +3,4 @@
 
 internal import Testing
 
-@testable internal import MartletEngine
+internal import MartletEngine

@@ -3,4 +3,4 @@
 
 internal import Testing
 
-@testable internal import MartletTokenizers
+internal import MartletTokenizers

@@ -3,4 +3,4 @@
 
 internal import Testing
 
-@testable internal import MartletTelemetry
+internal import MartletTelemetry
