@@ -16,21 +16,30 @@ public protocol ModelHost: AnyObject, Sendable {
         _ request: InferenceRequest, cancellation: Cancellation,
         completion: @escaping InferenceCompletion)
 
-    func embed(_ request: EmbeddingRequest) async throws -> EmbeddingResponse
-    func rerank(_ request: RerankRequest) async throws -> RerankResponse
+    /// As `submit` for inference: returns at once, answers exactly once. Texts are encoded on
+    /// threads of the host's own.
+    func submit(
+        _ request: EmbeddingRequest, cancellation: Cancellation,
+        completion: @escaping @Sendable (Result<EmbeddingResponse, ServingError>) -> Void)
+
+    func submit(
+        _ request: RerankRequest, cancellation: Cancellation,
+        completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void)
 
     // MARK: What is there
 
+    /// What the server says of itself: its name, version and the protocol extensions it serves.
+    var serverMetadata: ServerMetadata { get }
     /// All configured models loaded (strict) or the server able to answer at all (not strict).
     var isReady: Bool { get }
     func isReady(model: String, version: String?) throws -> Bool
     func metadata(model: String, version: String?) throws -> ModelMetadata
-    /// The model's configuration as the protocol's JSON form of `ModelConfig`.
+    /// The model's configuration, merged with what the model itself says.
     func configuration(model: String, version: String?) throws -> ModelConfiguration
     /// Statistics of one model, one version, or all (nil).
     func statistics(model: String?, version: String?) throws -> [ModelStatistics]
-    /// Names of loaded models, with what each can do, for `/v1/models`.
-    func modelNames() -> [String]
+    /// The loaded models, by name, with what each can do: for `/v1/models`.
+    func models() -> [ModelSummary]
 
     // MARK: Changing it
 
@@ -48,12 +57,28 @@ public protocol ModelHost: AnyObject, Sendable {
 extension ModelHost {
     /// The asynchronous form of `submit`; cancelling the task cancels the request.
     public func infer(_ request: InferenceRequest) async throws -> InferenceResponse {
+        try await withRequest { submit(request, cancellation: $0, completion: $1) }
+    }
+
+    /// The asynchronous form of `submit`; cancelling the task cancels the request.
+    public func embed(_ request: EmbeddingRequest) async throws -> EmbeddingResponse {
+        try await withRequest { submit(request, cancellation: $0, completion: $1) }
+    }
+
+    /// The asynchronous form of `submit`; cancelling the task cancels the request.
+    public func rerank(_ request: RerankRequest) async throws -> RerankResponse {
+        try await withRequest { submit(request, cancellation: $0, completion: $1) }
+    }
+
+    private func withRequest<Response: Sendable>(
+        _ start: (
+            Cancellation, @escaping @Sendable (Result<Response, ServingError>) -> Void
+        ) -> Void
+    ) async throws -> Response {
         let cancellation = Cancellation()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                submit(request, cancellation: cancellation) { result in
-                    continuation.resume(with: result)
-                }
+                start(cancellation) { continuation.resume(with: $0) }
             }
         } onCancel: {
             cancellation.cancel()

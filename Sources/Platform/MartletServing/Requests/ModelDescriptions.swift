@@ -3,7 +3,47 @@
 
 public import MartletEngine
 
-/// What the metadata routes say of a model.
+/// What the server says of itself.
+public struct ServerMetadata: Sendable, Hashable {
+    public var name: String
+    public var version: String
+    /// Names of the protocol's extensions that are served.
+    public var extensions: [String]
+
+    public init(name: String, version: String, extensions: [String]) {
+        self.name = name
+        self.version = version
+        self.extensions = extensions
+    }
+}
+
+/// A loaded model in a list.
+public struct ModelSummary: Sendable, Hashable {
+    /// What a model answers besides plain inference.
+    public struct Capabilities: OptionSet, Sendable, Hashable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public static let embedding = Capabilities(rawValue: 1)
+        public static let reranking = Capabilities(rawValue: 2)
+    }
+
+    public var name: String
+    public var versions: [String]
+    public var capabilities: Capabilities
+    /// When the version now served was loaded, in seconds since the epoch.
+    public var createdSeconds: Int64
+
+    public init(
+        name: String, versions: [String], capabilities: Capabilities, createdSeconds: Int64
+    ) {
+        self.name = name
+        self.versions = versions
+        self.capabilities = capabilities
+        self.createdSeconds = createdSeconds
+    }
+}
+
+/// What the metadata routes say of a model. Shapes include the batch dimension, as -1.
 public struct ModelMetadata: Sendable {
     public var name: String
     public var versions: [String]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+public import MartletTensor
+
 /// Why a request was not answered, in terms that every door can translate.
 public struct ServingError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
@@ -42,4 +44,19 @@ public struct ServingError: Error, CustomStringConvertible {
     }
 
     public var description: String { message }
+}
+
+extension ServingError {
+    /// A shared-memory refusal in the doors' terms.
+    public init(_ error: SharedMemoryError) {
+        let code: Code =
+            switch error.code {
+            case .notFound: .notFound
+            case .alreadyExists: .alreadyExists
+            case .notAllowed: .unsupported
+            case .limitExceeded: .unavailable
+            default: .invalidArgument
+            }
+        self.init(code, error.message, cause: error)
+    }
 }
