@@ -121,6 +121,8 @@ let modules: [Module] = [
         name: "MartletTelemetry", layer: .surface, uses: ["MartletBase"],
         packages: [logging, coreMetrics, metrics, tracing, context], isProduct: true),
     Module(
+        name: "MartletConfiguration", layer: .surface, uses: ["MartletBase", "CMartletYAML"]),
+    Module(
         name: "MartletHTTP", layer: .surface,
         uses: ["MartletBase", "MartletJSON", "MartletWire", "MartletTensor", "MartletServing"],
         packages: [nio, nioPosix, nioSSL, logging, metrics, tracing, context, lifecycle],
@@ -138,7 +140,7 @@ let modules: [Module] = [
             "MartletBase", "MartletFormats", "MartletJSON", "MartletStorage", "MartletTensor",
             "MartletGraph", "MartletEngine", "MartletTokenizers", "MartletLanguage",
             "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC",
-            "CMartletYAML", "CMartletPlatform",
+            "MartletConfiguration", "CMartletPlatform",
         ],
         packages: [arguments, logging, metrics, tracing, lifecycle], hasTests: false),
 ]
@@ -220,7 +222,9 @@ let extraTests: [Target] = [
         swiftSettings: swiftSettings),
     .testTarget(
         name: "SimulationTests",
-        dependencies: ["MartletBase", "MartletTensor", "MartletEngine", "MartletServing", "MartletTesting"],
+        dependencies: [
+            "MartletBase", "MartletTensor", "MartletEngine", "MartletServing", "MartletTesting",
+        ],
         path: "Tests/SimulationTests", swiftSettings: swiftSettings),
 ]
 
