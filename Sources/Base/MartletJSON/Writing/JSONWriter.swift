@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+/// Appends JSON to bytes, commas and quotes included. Compact: no white space.
+///
+/// The caller keeps containers balanced and gives each object member a key.
+///
+///     var writer = JSONWriter()
+///     writer.beginObject()
+///     writer.key("id"); writer.string("42")
+///     writer.endObject()
+public struct JSONWriter: Sendable {
+    /// What becomes of NaN and the infinities, which JSON cannot say.
+    public enum NonFinite: Sendable {
+        case null
+        /// `NaN`, `Infinity`, `-Infinity`: what Python's and Triton's readers take.
+        case literal
+    }
+
+    public var bytes: [UInt8]
+    public var nonFinite: NonFinite
+    private var isCommaDue = false
+
+    public init(appendingTo bytes: [UInt8] = [], nonFinite: NonFinite = .null) {
+        self.bytes = bytes
+        self.nonFinite = nonFinite
+    }
+
+    // MARK: Containers
+
+    public mutating func beginObject() { open(UInt8(ascii: "{")) }
+    public mutating func endObject() { close(UInt8(ascii: "}")) }
+    public mutating func beginArray() { open(UInt8(ascii: "[")) }
+    public mutating func endArray() { close(UInt8(ascii: "]")) }
+
+    public mutating func key(_ name: String) {
+        separate()
+        quote(name)
+        bytes.append(UInt8(ascii: ":"))
+        isCommaDue = false
+    }
+
+    // MARK: Scalars
+
+    public mutating func null() { literal("null") }
+    public mutating func bool(_ value: Bool) { literal(value ? "true" : "false") }
+
+    public mutating func string(_ value: String) {
+        separate()
+        quote(value)
+    }
+
+    /// A string from UTF-8; other bytes become U+FFFD.
+    public mutating func string(utf8 value: UnsafeRawBufferPointer) {
+        separate()
+        if unsafe value.allSatisfy({ $0 < 0x80 }) {
+            bytes.append(UInt8(ascii: "\""))
+            for index in 0..<value.count { unsafe escape(value[index]) }
+            bytes.append(UInt8(ascii: "\""))
+        } else {
+            quote(unsafe String(decoding: value, as: UTF8.self))
+        }
+    }
+
+    public mutating func integer(_ value: some BinaryInteger) {
+        withSink(ByteSink.numberBytesMax) { sink in
+            if value < 0 { sink.append(UInt8(ascii: "-")) }
+            sink.append(digits: UInt64(truncatingIfNeeded: value.magnitude))
+        }
+    }
+
+    /// The shortest decimal that reads back as the same double.
+    public mutating func number(_ value: Double) {
+        let nonFinite = nonFinite
+        withSink(ByteSink.numberBytesMax) { $0.append(value, nonFinite) }
+    }
+
+    /// The shortest decimal that reads back as the same float.
+    public mutating func number(_ value: Float) {
+        let nonFinite = nonFinite
+        withSink(ByteSink.numberBytesMax) { $0.append(value, nonFinite) }
+    }
+
+    /// Text that already is JSON.
+    public mutating func raw(_ json: some Sequence<UInt8>) {
+        separate()
+        bytes.append(contentsOf: json)
+    }
+
+    // MARK: Parts
+
+    mutating func separate() {
+        if isCommaDue { bytes.append(UInt8(ascii: ",")) }
+        isCommaDue = true
+    }
+
+    private mutating func open(_ bracket: UInt8) {
+        separate()
+        bytes.append(bracket)
+        isCommaDue = false
+    }
+
+    private mutating func close(_ bracket: UInt8) {
+        bytes.append(bracket)
+        isCommaDue = true
+    }
+
+    private mutating func literal(_ text: StaticString) {
+        separate()
+        unsafe bytes.append(
+            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func quote(_ text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        var text = text
+        text.withUTF8 { utf8 in
+            var start = 0
+            for index in 0..<utf8.count {
+                let byte = unsafe utf8[index]
+                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+                else { continue }
+                unsafe bytes.append(contentsOf: utf8[start..<index])
+                escape(byte)
+                start = index + 1
+            }
+            unsafe bytes.append(contentsOf: utf8[start...])
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func escape(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+            bytes.append(UInt8(ascii: "\\"))
+            bytes.append(byte)
+        case 0x0A: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "n")])
+        case 0x0D: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "r")])
+        case 0x09: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "t")])
+        case 0..<0x20:
+            let digits = Array("0123456789abcdef".utf8)
+            bytes.append(contentsOf: Array("\\u00".utf8))
+            bytes.append(digits[Int(byte >> 4)])
+            bytes.append(digits[Int(byte & 15)])
+        default: bytes.append(byte)
+        }
+    }
+
+    private mutating func withSink(_ reserved: Int, _ body: (inout ByteSink) -> Void) {
+        separate()
+        appendUninitialized(reserved, body)
+    }
+
+    /// Lends room for `reserved` more bytes and keeps what was written.
+    mutating func appendUninitialized(_ reserved: Int, _ body: (inout ByteSink) -> Void) {
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: reserved))
+        let written = unsafe bytes.withUnsafeMutableBytes { memory in
+            var sink = unsafe ByteSink(UnsafeMutableRawBufferPointer(rebasing: memory[start...]))
+            body(&sink)
+            return sink.count
+        }
+        bytes.removeLast(reserved - written)
+    }
+}
+
+extension ByteSink {
+    @inline(__always)
+    mutating func append(_ value: Float, _ nonFinite: JSONWriter.NonFinite) {
+        guard value.isFinite else {
+            append(nonFinite: Double(value), nonFinite)
+            return
+        }
+        if value.sign == .minus { append(UInt8(ascii: "-")) }
+        append(ShortestDecimal(value.magnitude))
+    }
+
+    @inline(__always)
+    mutating func append(_ value: Double, _ nonFinite: JSONWriter.NonFinite) {
+        guard value.isFinite else {
+            append(nonFinite: value, nonFinite)
+            return
+        }
+        if value.sign == .minus { append(UInt8(ascii: "-")) }
+        append(ShortestDecimal(value.magnitude))
+    }
+
+    @inline(never)
+    private mutating func append(nonFinite value: Double, _ policy: JSONWriter.NonFinite) {
+        let text: StaticString
+        switch policy {
+        case .null: text = "null"
+        case .literal: text = value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity"
+        }
+        for index in 0..<text.utf8CodeUnitCount { unsafe append(text.utf8Start[index]) }
+    }
+}
