@@ -71,7 +71,8 @@ let modules: [Module] = [
         uses: ["CMartletKernels", "CMartletPlatform", "CMartletCrypto"],
         isProduct: true),
     Module(
-        name: "MartletFormats", layer: .base, uses: ["MartletBase", "MartletJSON"],
+        name: "MartletFormats", layer: .base,
+        uses: ["MartletBase", "MartletJSON", "MartletStorage"],
         isProduct: true),
     Module(
         name: "MartletImages", layer: .base, uses: ["MartletBase", "CMartletImages"]),

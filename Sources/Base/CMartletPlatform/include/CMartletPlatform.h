@@ -3,4 +3,10 @@
 
 #ifndef CMARTLET_Platform_H
 #define CMARTLET_Platform_H
+
+#include <stddef.h>
+
+// Writes the system's text for an errno value, always NUL-terminated; safe on any thread.
+void martlet_error_text(int number, char *text, size_t capacity);
+
 #endif

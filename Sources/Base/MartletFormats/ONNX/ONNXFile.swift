@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+public import MartletBase
+internal import MartletStorage
+
+/// An ONNX file on disk: mapped, read, and with a way to its external data.
+public struct ONNXFile: Sendable {
+    public let path: String
+    public let model: ONNXModel
+    public let externalFiles: ONNXExternalFiles
+    /// The mapped file's bytes.
+    public let region: ByteRegion
+
+    /// Maps and reads a model. Throws `StorageError` for the file and `FormatError` for its contents.
+    public init(path: String, limits: ONNXLimits = ONNXLimits()) throws {
+        let file = try MappedFile(path: path)
+        self.path = path
+        region = file.region
+        model = try ONNXModel(region, limits: limits)
+        externalFiles = ONNXExternalFiles(folder: PathName.directory(path))
+    }
+}
