@@ -39,33 +39,24 @@ public struct ValueType: Hashable, Sendable {
     }
 }
 
-/// An operator's attribute.
-public enum AttributeValue: Sendable {
-    case int(Int64)
-    case float(Float)
-    case string(String)
-    case tensor(Tensor)
-    case ints([Int64])
-    case floats([Float])
-    case strings([String])
-    case graph(Graph)
-}
-
 /// A dataflow graph in static single assignment: structure of arrays, small ids, no node objects.
 ///
 /// Invariants (checked by `verify()`): every value has at most one producer; node order is a
 /// topological order; every id is in range. Values and nodes are appended, never renumbered;
-/// passes drop what is dead with `compacted()`.
+/// passes that append nodes or leave dead ones behind end with `compacted()`, which restores the
+/// order.
 public struct Graph: Sendable {
     public var name: String
     public private(set) var inputs: [ValueID] = []
     public var outputs: [ValueID] = []
 
     // Values, by ValueID.
-    public private(set) var valueNames: [String] = []
+    public internal(set) var valueNames: [String] = []
     public var valueTypes: [ValueType] = []
     public private(set) var constants: [ValueID: Tensor] = [:]
     public private(set) var producers: [NodeID?] = []
+    /// The nodes that read a value, one entry for each input slot that does.
+    public private(set) var consumers: [[NodeID]] = []
 
     // Nodes, by NodeID.
     public private(set) var operators: [OperatorSchema] = []
@@ -100,6 +91,9 @@ public struct Graph: Sendable {
     public func attribute(_ name: String, of node: NodeID) -> AttributeValue? {
         attributes[Int(node.index)][name]
     }
+    /// The nodes that read a value, one entry for each input slot that does, in no stated order.
+    public func consumers(of value: ValueID) -> [NodeID] { consumers[Int(value.index)] }
+    public func isOutput(_ value: ValueID) -> Bool { outputs.contains(value) }
 
     // MARK: Building
 
@@ -107,6 +101,7 @@ public struct Graph: Sendable {
         valueNames.append(name)
         valueTypes.append(type)
         producers.append(nil)
+        consumers.append([])
         return ValueID(index: Int32(valueNames.count - 1))
     }
 
@@ -117,11 +112,8 @@ public struct Graph: Sendable {
     }
 
     public mutating func addConstant(name: String, _ tensor: Tensor) -> ValueID {
-        let value = addValue(
-            name: name,
-            type: ValueType(
-                elementType: tensor.elementType, dimensions: tensor.shape.map(Dimension.init)))
-        constants[value] = tensor
+        let value = addValue(name: name)
+        setConstant(value, tensor)
         return value
     }
 
@@ -129,6 +121,13 @@ public struct Graph: Sendable {
     public mutating func setConstant(_ value: ValueID, _ tensor: Tensor) {
         constants[value] = tensor
         producers[Int(value.index)] = nil
+        valueTypes[Int(value.index)] = ValueType(
+            elementType: tensor.elementType, dimensions: tensor.shape.map { Dimension($0) })
+    }
+
+    /// Forgets a constant's contents, so that their memory can go; nothing may read it any more.
+    public mutating func dropConstant(_ value: ValueID) {
+        constants[value] = nil
     }
 
     @discardableResult
@@ -144,6 +143,7 @@ public struct Graph: Sendable {
         self.attributes.append(attributes)
         isDead.append(false)
         for case let output? in outputs { producers[Int(output.index)] = node }
+        for case let input? in inputs { consumers[Int(input.index)].append(node) }
         return node
     }
 
@@ -157,15 +157,49 @@ public struct Graph: Sendable {
         return output
     }
 
+    // MARK: Editing
+
     public mutating func setInput(_ index: Int, of node: NodeID, to value: ValueID?) {
+        if let old = nodeInputs[Int(node.index)][index] { forget(node, asConsumerOf: old) }
         nodeInputs[Int(node.index)][index] = value
+        if let value { consumers[Int(value.index)].append(node) }
+    }
+
+    /// Makes the node another operator with the same outputs; it keeps its place in the order, so
+    /// the new inputs must be defined before it.
+    public mutating func rewrite(
+        _ node: NodeID, as schema: OperatorSchema, inputs: [ValueID?],
+        attributes: [String: AttributeValue] = [:]
+    ) {
+        let index = Int(node.index)
+        for case let old? in nodeInputs[index] { forget(node, asConsumerOf: old) }
+        operators[index] = schema
+        nodeInputs[index] = inputs
+        self.attributes[index] = attributes
+        for case let input? in inputs { consumers[Int(input.index)].append(node) }
     }
 
     public mutating func removeNode(_ node: NodeID) {
-        isDead[Int(node.index)] = true
-        for case let output? in nodeOutputs[Int(node.index)]
-        where producers[Int(output.index)] == node {
+        let index = Int(node.index)
+        guard !isDead[index] else { return }
+        isDead[index] = true
+        for case let output? in nodeOutputs[index] where producers[Int(output.index)] == node {
             producers[Int(output.index)] = nil
         }
+        for case let input? in nodeInputs[index] { forget(node, asConsumerOf: input) }
+    }
+
+    /// Makes `value` the output of `node` at `index`; the former output has no producer then.
+    public mutating func setOutput(_ index: Int, of node: NodeID, to value: ValueID?) {
+        if let old = nodeOutputs[Int(node.index)][index], producers[Int(old.index)] == node {
+            producers[Int(old.index)] = nil
+        }
+        nodeOutputs[Int(node.index)][index] = value
+        if let value { producers[Int(value.index)] = node }
+    }
+
+    private mutating func forget(_ node: NodeID, asConsumerOf value: ValueID) {
+        guard let slot = consumers[Int(value.index)].lastIndex(of: node) else { return }
+        consumers[Int(value.index)].remove(at: slot)
     }
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-public import MartletTensor
-
 /// What the graph knows of an operator: its name and how types and shapes follow from its inputs.
 ///
 /// Schemas are compared by identity. Each is a static member declared in the operator's shape-rule
 /// file (`Shapes/GeluShape.swift`: `extension OperatorSchema { static let gelu = … }`).
 public final class OperatorSchema: Sendable, Hashable, CustomStringConvertible {
-    public typealias Inference = @Sendable (inout ShapeContext) throws -> Void
+    /// A shape rule: writes the outputs' types and, for shape arithmetic, their contents.
+    public typealias Inference = @Sendable (inout ShapeContext) throws(GraphError) -> Void
 
     /// "" for ONNX's own domain, "com.microsoft", "ai.onnx.ml", or "martlet" for fused forms.
     public let domain: String
@@ -26,28 +25,28 @@ public final class OperatorSchema: Sendable, Hashable, CustomStringConvertible {
     public var description: String { domain.isEmpty ? name : "\(domain).\(name)" }
 }
 
-/// What a shape rule sees of its node, and where it writes the outputs' types.
-public struct ShapeContext {
-    public let nodeName: String
-    /// The inputs' types; nil where an optional input is absent.
-    public let inputs: [ValueType?]
-    /// The inputs' contents where they are known (constants, and folded shape arithmetic).
-    public let values: [Tensor?]
-    public let attributes: [String: AttributeValue]
-    public var outputs: [ValueType]
-    /// Makes a dimension that is equal to no other.
-    public var freshDimension: () -> Dimension
+/// The operators that something can run, found by domain and name.
+public struct OperatorSet: Sendable {
+    private var schemas: [String: OperatorSchema] = [:]
 
-    public init(
-        nodeName: String, inputs: [ValueType?], values: [Tensor?],
-        attributes: [String: AttributeValue], outputCount: Int,
-        freshDimension: @escaping () -> Dimension
-    ) {
-        self.nodeName = nodeName
-        self.inputs = inputs
-        self.values = values
-        self.attributes = attributes
-        outputs = Array(repeating: ValueType(), count: outputCount)
-        self.freshDimension = freshDimension
+    public init(_ schemas: some Sequence<OperatorSchema> = []) {
+        for schema in schemas { insert(schema) }
     }
+
+    public mutating func insert(_ schema: OperatorSchema) {
+        schemas[OperatorSet.key(schema.domain, schema.name)] = schema
+    }
+
+    /// The schema of an operator; "ai.onnx" means ONNX's own domain.
+    public func schema(_ name: String, domain: String = "") -> OperatorSchema? {
+        schemas[OperatorSet.key(domain == "ai.onnx" ? "" : domain, name)]
+    }
+
+    public func contains(_ schema: OperatorSchema) -> Bool {
+        schemas[OperatorSet.key(schema.domain, schema.name)] == schema
+    }
+
+    public var names: [String] { schemas.values.map(\.description).sorted() }
+
+    private static func key(_ domain: String, _ name: String) -> String { domain + "\u{0}" + name }
 }
