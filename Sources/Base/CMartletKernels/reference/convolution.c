@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+#include "../dispatch/internal.h"
+
+void martlet_conv2d_f32_reference(
+    const martlet_conv2d_f32_shape *s, const float *x, const float *weights, float *y,
+    const martlet_epilogue_f32 *epilogue) {
+    int64_t group_in = s->in_channels / s->groups, group_out = s->out_channels / s->groups;
+    int64_t kernel = s->kernel_height * s->kernel_width;
+    for (int64_t n = 0; n < s->batch; n++)
+        for (int64_t oy = 0; oy < s->out_height; oy++)
+            for (int64_t ox = 0; ox < s->out_width; ox++)
+                for (int64_t o = 0; o < s->out_channels; o++) {
+                    int64_t first = o / group_out * group_in;
+                    const float *w = weights + o * group_in * kernel;
+                    double sum = 0;
+                    for (int64_t ky = 0; ky < s->kernel_height; ky++)
+                        for (int64_t kx = 0; kx < s->kernel_width; kx++) {
+                            int64_t iy = oy * s->stride_height + ky * s->dilation_height - s->pad_top;
+                            int64_t ix = ox * s->stride_width + kx * s->dilation_width - s->pad_left;
+                            if (iy < 0 || ix < 0 || iy >= s->in_height || ix >= s->in_width)
+                                continue;
+                            const float *pixel =
+                                x + ((n * s->in_height + iy) * s->in_width + ix) * s->in_pixel_stride;
+                            for (int64_t c = 0; c < group_in; c++)
+                                sum += (double)pixel[first + c] *
+                                       w[c * kernel + ky * s->kernel_width + kx];
+                        }
+                    int64_t pixel = (n * s->out_height + oy) * s->out_width + ox;
+                    y[pixel * s->out_pixel_stride + o] =
+                        martlet_finish(epilogue, (float)sum, pixel, o);
+                }
+}
