@@ -4,7 +4,7 @@
 /// A file or message that is not what its format asks for.
 public struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
     public enum Format: String, Hashable, Sendable {
-        case protobuf, onnx = "ONNX", safetensors, pbtext = "protobuf text"
+        case protobuf, onnx = "ONNX", safetensors, pbtext = "protobuf text", npy = "NPY"
     }
 
     public enum Code: Hashable, Sendable {

@@ -1,0 +1,17 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "hummingbird-example",
+    dependencies: [
+        .package(name: "martlet", path: "../.."),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "App",
+            dependencies: [
+                .product(name: "MartletServing", package: "martlet"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ])
+    ])
