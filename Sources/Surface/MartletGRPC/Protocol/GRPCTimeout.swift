@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+/// The `grpc-timeout` header: at most eight digits and a unit.
+package enum GRPCTimeout {
+    /// The duration that `text` stands for; nil when it is malformed.
+    package static func parse(_ text: String) -> Duration? {
+        let bytes = text.utf8
+        guard let unit = bytes.last, bytes.count >= 2, bytes.count <= 9 else { return nil }
+        var value: Int64 = 0
+        for byte in bytes.dropLast() {
+            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+            value = value * 10 + Int64(byte - UInt8(ascii: "0"))
+        }
+        switch unit {
+        case UInt8(ascii: "H"): return .seconds(value * 3_600)
+        case UInt8(ascii: "M"): return .seconds(value * 60)
+        case UInt8(ascii: "S"): return .seconds(value)
+        case UInt8(ascii: "m"): return .milliseconds(value)
+        case UInt8(ascii: "u"): return .microseconds(value)
+        case UInt8(ascii: "n"): return .nanoseconds(value)
+        default: return nil
+        }
+    }
+}
