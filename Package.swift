@@ -133,7 +133,9 @@ let modules: [Module] = [
         uses: [
             "MartletBase", "MartletFormats", "MartletWire", "MartletTensor", "MartletServing",
         ],
-        packages: [nio, nioPosix, nioHTTP2, nioHPACK, nioSSL, logging, tracing, context, lifecycle],
+        packages: [
+            nio, nioPosix, nioHTTP2, nioHPACK, nioSSL, logging, metrics, tracing, context, lifecycle,
+        ],
         isProduct: true),
     Module(
         name: "martlet", layer: .surface, kind: .executable,

@@ -45,4 +45,6 @@ package protocol GRPCMessageSink: AnyObject {
     func receiveEnd()
     /// The transport takes messages again after it was full.
     func becameWritable()
+    /// The server is stopping: end the call as soon as what is under way is answered.
+    func stop()
 }

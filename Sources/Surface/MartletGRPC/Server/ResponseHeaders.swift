@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import Instrumentation
 internal import NIOHPACK
 
 /// The header blocks that a server sends.
@@ -36,12 +35,5 @@ enum ResponseHeaders {
         ]
         if let requestID { headers.add(name: "x-request-id", value: requestID) }
         return headers
-    }
-}
-
-/// Reads trace context (W3C `traceparent` and what else is configured) from a header block.
-struct MetadataExtractor: Extractor {
-    func extract(key: String, from carrier: HPACKHeaders) -> String? {
-        carrier.first(name: key)
     }
 }

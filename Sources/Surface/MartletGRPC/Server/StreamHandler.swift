@@ -6,7 +6,6 @@ internal import MartletBase
 internal import NIOCore
 internal import NIOHPACK
 internal import NIOHTTP2
-internal import ServiceContextModule
 internal import Tracing
 
 /// What all streams of a server share.
@@ -16,6 +15,7 @@ struct StreamEnvironment: Sendable {
     let time: any TimeSource
     let logger: Logger
     let budget: MessageBudget
+    let tracing: StreamTracing
 }
 
 /// Moves frames between one HTTP/2 stream and its call; all decisions are the machine's.
@@ -25,6 +25,7 @@ final class StreamHandler: ChannelDuplexHandler {
     typealias OutboundOut = HTTP2Frame.FramePayload
 
     private let environment: StreamEnvironment
+    private let connection: ConnectionHandler
     private var machine: GRPCStreamMachine
     private var context: ChannelHandlerContext?
     private var call: GRPCCall?
@@ -39,8 +40,9 @@ final class StreamHandler: ChannelDuplexHandler {
     private var isDelivering = false
     private var chargedBytes = 0
 
-    init(_ environment: StreamEnvironment) {
+    init(_ environment: StreamEnvironment, connection: ConnectionHandler) {
         self.environment = environment
+        self.connection = connection
         machine = GRPCStreamMachine(messageBytesMax: environment.limits.messageBytes)
     }
 
@@ -124,23 +126,17 @@ final class StreamHandler: ChannelDuplexHandler {
                 handler.value.expire()
             }
         }
-        if case .streaming(let start) = method.body { sink = start(call) }
+        if case .streaming(let start) = method.body {
+            sink = start(call)
+            connection.streamBegan(self)
+        }
     }
 
     private func makeCall(
         _ head: GRPCRequestHead, _ method: GRPCMethod, _ context: ChannelHandlerContext
     ) -> GRPCCall {
-        var serviceContext = ServiceContext.topLevel
-        let instrument = InstrumentationSystem.instrument
-        if !(instrument is NoOpInstrument) {
-            instrument.extract(
-                head.metadata, into: &serviceContext, using: MetadataExtractor())
-        }
-        let tracer = InstrumentationSystem.tracer
-        if !(tracer is NoOpTracer) {
-            let span = tracer.startAnySpan(
-                method.name, context: serviceContext, ofKind: .server)
-            span.attributes["rpc.system"] = "grpc"
+        var serviceContext = environment.tracing.context(of: head.metadata)
+        if let span = environment.tracing.startSpan(method.name, in: serviceContext) {
             serviceContext = span.context
             self.span = span
         }
@@ -249,6 +245,11 @@ final class StreamHandler: ChannelDuplexHandler {
         }
     }
 
+    /// The server is stopping.
+    func stop() {
+        sink?.stop()
+    }
+
     func send(_ message: ByteBuffer) {
         guard let context, let call else { return }
         switch machine.respond() {
@@ -298,6 +299,7 @@ final class StreamHandler: ChannelDuplexHandler {
         releaseCharge()
         deadlineTimer?.cancel()
         bodyTimer?.cancel()
+        if sink != nil { connection.streamEnded(self) }
         context = nil
         call = nil
         sink = nil
@@ -310,13 +312,7 @@ final class StreamHandler: ChannelDuplexHandler {
         guard let call, let method else { return }
         let duration = call.received.duration(to: environment.time.now())
         method.instruments.record(status.code, after: duration)
-        if let span {
-            span.attributes["rpc.grpc.status_code"] = status.code.rawValue
-            if status.code != .ok {
-                span.setStatus(SpanStatus(code: .error, message: status.message))
-            }
-            span.end()
-        }
+        if let span { StreamTracing.end(span, with: status) }
         let level: Logger.Level = status.code == .internal ? .error : .debug
         call.logger.log(
             level: level, "gRPC call ended",
