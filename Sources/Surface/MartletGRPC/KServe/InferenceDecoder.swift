@@ -4,7 +4,7 @@
 package import MartletBase
 internal import MartletFormats
 package import MartletServing
-internal import MartletTensor
+package import MartletTensor
 package import NIOCore
 package import ServiceContextModule
 
@@ -180,7 +180,7 @@ package struct InferenceDecoder {
     private static func aligned(_ tensor: Tensor) -> Tensor {
         guard let width = tensor.elementType.bitWidth.map({ max(1, $0 / 8) }), width > 1,
             let address = unsafe tensor.bytes.baseAddress,
-            unsafe Int(bitPattern: address) & (width - 1) != 0
+            Int(bitPattern: address) & (width - 1) != 0
         else { return tensor }
         let copy = TensorStorage(byteCount: tensor.byteCount)
         unsafe copy.mutableBytes.copyMemory(from: tensor.bytes)

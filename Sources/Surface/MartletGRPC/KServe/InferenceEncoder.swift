@@ -128,7 +128,7 @@ package enum InferenceEncoder {
         for output in response.outputs {
             let bytes = unsafe rawBytes(of: output)
             buffer.writeInteger(UInt8(6 << 3 | 2))
-            var rest = unsafe UInt(bytes.count)
+            var rest = UInt(bytes.count)
             while rest >= 0x80 {
                 buffer.writeInteger(UInt8(truncatingIfNeeded: rest) | 0x80)
                 rest >>= 7

@@ -37,7 +37,8 @@ struct InferenceMethods {
             })
     }
 
-    private static func answer(_ call: GRPCCall, _ result: Result<InferenceResponse, ServingError>) {
+    private static func answer(_ call: GRPCCall, _ result: Result<InferenceResponse, ServingError>)
+    {
         guard !call.isFinished else { return }
         do {
             let response = try result.get()

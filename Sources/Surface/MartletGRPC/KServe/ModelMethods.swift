@@ -4,6 +4,7 @@
 internal import MartletEngine
 internal import MartletFormats
 internal import MartletServing
+internal import MartletTensor
 
 /// ModelReady, ModelMetadata, ModelConfig and ModelStatistics.
 struct ModelMethods {

@@ -55,9 +55,10 @@ struct TypedContents {
         case .int64: try fill(field, storage, Int64.self, shape) { Int64(bitPattern: $0) }
         case .uint8: try fill(field, storage, UInt8.self, shape) { UInt8(exactly: $0) }
         case .uint16: try fill(field, storage, UInt16.self, shape) { UInt16(exactly: $0) }
-        case .uint32: try fill(field, storage, UInt32.self, shape) {
-            UInt32(truncatingIfNeeded: $0)
-        }
+        case .uint32:
+            try fill(field, storage, UInt32.self, shape) {
+                UInt32(truncatingIfNeeded: $0)
+            }
         case .uint64: try fill(field, storage, UInt64.self, shape) { $0 }
         case .float32: try fillFixed(field, storage, shape, width: 4)
         default: try fillFixed(field, storage, shape, width: 8)
@@ -95,7 +96,7 @@ struct TypedContents {
         let count = shape.elementCountChecked ?? 0
         var done = 0
         let (name, typeName) = (input, elementType.protocolName ?? "?")
-        let store = { (bits: UInt64) throws(ServingError) in
+        func store(_ bits: UInt64) throws(ServingError) {
             guard let value = convert(bits) else {
                 throw ServingError(
                     .invalidArgument,
@@ -129,22 +130,24 @@ struct TypedContents {
         try eachOccurrence(of: field) { reader in
             if reader.wireType == single {
                 let bits = width == 4 ? UInt64(try reader.fixed32()) : try reader.fixed64()
-                if done < byteCount, width == 4 {
+                if done + width > byteCount {
+                    // One value too many, or after a field cut inside a value: counted, not kept.
+                } else if width == 4 {
                     unsafe target.storeBytes(
                         of: UInt32(truncatingIfNeeded: bits).littleEndian, toByteOffset: done,
                         as: UInt32.self)
-                } else if done < byteCount {
+                } else {
                     unsafe target.storeBytes(
                         of: bits.littleEndian, toByteOffset: done, as: UInt64.self)
                 }
                 done += width
             } else {
                 let bytes = unsafe try reader.bytes()
-                if unsafe bytes.count <= byteCount - done {
+                if bytes.count <= byteCount - done {
                     unsafe UnsafeMutableRawBufferPointer(rebasing: target[done...])
                         .copyMemory(from: bytes)
                 }
-                unsafe done += bytes.count
+                done += bytes.count
             }
         }
         guard done == byteCount else { throw wrongCount("\(done / width)", shape) }

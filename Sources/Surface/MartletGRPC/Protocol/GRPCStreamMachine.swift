@@ -2,7 +2,6 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 package import NIOCore
-package import NIOHPACK
 
 /// The protocol of one gRPC stream, as a value: it says what each frame means and what to write,
 /// and does nothing itself.

@@ -4,10 +4,10 @@
 public import Logging
 public import MartletBase
 public import MartletServing
-public import NIOCore
+internal import NIOCore
 internal import NIOHPACK
 internal import NIOHTTP2
-public import NIOPosix
+internal import NIOPosix
 internal import NIOSSL
 public import ServiceLifecycle
 internal import Tracing

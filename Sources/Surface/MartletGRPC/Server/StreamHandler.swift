@@ -157,7 +157,8 @@ final class StreamHandler: ChannelDuplexHandler {
             headers = ResponseHeaders.trailersOnly(status, requestID: nil)
             headers.add(name: "grpc-accept-encoding", value: MessageCoding.supported)
         }
-        context.write(wrapOutboundOut(.headers(.init(headers: headers, endStream: true))), promise: nil)
+        context.write(
+            wrapOutboundOut(.headers(.init(headers: headers, endStream: true))), promise: nil)
         closeInbound(context)
     }
 
