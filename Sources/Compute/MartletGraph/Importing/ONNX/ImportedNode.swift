@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletFormats
+
+/// A node on its way from the file to the graph: values still by name, functions expanded.
+struct ImportedNode {
+    var operatorType: String
+    var domain: String
+    var name: String
+    /// "" where absent.
+    var inputs: [String]
+    var outputs: [String]
+    var attributes: [String: AttributeValue]
+    /// The version of the node's operator set.
+    var version: Int64
+
+    /// "Conv 'stem'": how messages name a node.
+    var description: String {
+        let kind = domain.isEmpty ? operatorType : "\(domain).\(operatorType)"
+        if !name.isEmpty { return "\(kind) '\(name)'" }
+        return "\(kind) of '\(outputs.first { !$0.isEmpty } ?? "")'"
+    }
+
+    func input(_ index: Int) -> String? {
+        index < inputs.count && !inputs[index].isEmpty ? inputs[index] : nil
+    }
+
+    /// Puts a value at an input place, filling the places before it with absent ones.
+    mutating func setInput(_ index: Int, to value: String) {
+        while inputs.count <= index { inputs.append("") }
+        inputs[index] = value
+    }
+
+    /// Takes an attribute out.
+    mutating func take(_ name: String) -> AttributeValue? {
+        attributes.removeValue(forKey: name)
+    }
+}
+
+/// Replaces function calls by the functions' bodies.
+struct FunctionExpansion {
+    private struct Key: Hashable {
+        var domain: String
+        var name: String
+        var overload: String
+    }
+
+    private let functions: [Key: ONNXFunction]
+    private let operators: OperatorSet
+    private var result: [ONNXNodeInScope] = []
+    private var calls = 0
+
+    /// A node, and the operator versions that hold where it was written.
+    struct ONNXNodeInScope {
+        var node: ONNXNode
+        var versions: [String: Int64]
+    }
+
+    static func nodes(
+        of model: ONNXModel, operators: OperatorSet, problems: inout ImportProblems
+    ) -> [ONNXNodeInScope] {
+        var functions: [Key: ONNXFunction] = [:]
+        for function in model.functions {
+            let key = Key(
+                domain: function.domain, name: function.name, overload: function.overload)
+            functions[key] = function
+        }
+        var expansion = FunctionExpansion(functions: functions, operators: operators)
+        let versions = FunctionExpansion.versions(model.operatorSets)
+        for node in model.graph.nodes {
+            expansion.add(node, versions: versions, callers: [], problems: &problems)
+        }
+        return expansion.result
+    }
+
+    private init(functions: [Key: ONNXFunction], operators: OperatorSet) {
+        self.functions = functions
+        self.operators = operators
+    }
+
+    private static func versions(_ sets: [ONNXOperatorSet]) -> [String: Int64] {
+        var versions: [String: Int64] = [:]
+        for set in sets { versions[set.domain] = set.version }
+        return versions
+    }
+
+    private mutating func add(
+        _ node: ONNXNode, versions: [String: Int64], callers: [Key],
+        problems: inout ImportProblems
+    ) {
+        guard result.count < ONNXImporter.nodesMax else {
+            problems.add(
+                .limitExceeded, "more than \(ONNXImporter.nodesMax) nodes after expansion")
+            return
+        }
+        let key = Key(domain: node.domain, name: node.operatorType, overload: node.overload)
+        guard let function = functions[key],
+            operators.schema(node.operatorType, domain: node.domain) == nil
+        else {
+            result.append(ONNXNodeInScope(node: node, versions: versions))
+            return
+        }
+        let label = "function '\(key.domain).\(key.name)'"
+        guard !callers.contains(key) else {
+            problems.add(.invalidModel, "\(label) calls itself")
+            return
+        }
+        guard callers.count < ONNXImporter.functionDepthMax else {
+            problems.add(
+                .limitExceeded,
+                "\(label): functions are nested deeper than \(ONNXImporter.functionDepthMax)")
+            return
+        }
+        calls += 1
+        guard calls <= ONNXImporter.nodesMax else { return }
+        let inner = FunctionExpansion.versions(function.operatorSets)
+        for bodyNode in body(of: function, calledBy: node, problems: &problems) {
+            add(bodyNode, versions: inner, callers: callers + [key], problems: &problems)
+        }
+    }
+
+    /// The function's nodes with the call's values and attributes put in.
+    private func body(
+        of function: ONNXFunction, calledBy node: ONNXNode, problems: inout ImportProblems
+    ) -> [ONNXNode] {
+        var names: [String: String] = ["": ""]
+        if node.inputs.count > function.inputs.count {
+            problems.add(
+                .invalidModel,
+                "\(function.domain).\(function.name) '\(node.name)': \(node.inputs.count) inputs, "
+                    + "takes \(function.inputs.count)")
+        }
+        for (index, formal) in function.inputs.enumerated() {
+            names[formal] = index < node.inputs.count ? node.inputs[index] : ""
+        }
+        for (index, formal) in function.outputs.enumerated()
+        where index < node.outputs.count && !node.outputs[index].isEmpty {
+            names[formal] = node.outputs[index]
+        }
+        let prefix = node.name.isEmpty ? "\(function.name)#\(calls)" : "\(node.name)#\(calls)"
+        var actual: [String: ONNXAttributeValue] = [:]
+        for attribute in function.attributes + node.attributes {
+            actual[attribute.name] = attribute.value
+        }
+        func renamed(_ value: String) -> String { names[value] ?? "\(prefix)/\(value)" }
+        return function.nodes.map { inner in
+            var copy = inner
+            copy.name = "\(prefix)/\(inner.name)"
+            copy.inputs = inner.inputs.map(renamed)
+            copy.outputs = inner.outputs.map(renamed)
+            copy.attributes = inner.attributes.compactMap { attribute in
+                guard let reference = attribute.reference, !reference.isEmpty else {
+                    return attribute
+                }
+                return actual[reference].map { ONNXAttribute(name: attribute.name, value: $0) }
+            }
+            return copy
+        }
+    }
+}
