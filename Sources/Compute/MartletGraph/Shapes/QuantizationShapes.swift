@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletTensor
+
+extension OperatorSchema {
+    /// Inputs: data, scale, zero point? (which gives the type; uint8 without). `axis`,
+    /// `output_dtype`.
+    public static let quantizeLinear = OperatorSchema(
+        "QuantizeLinear"
+    ) { context throws(GraphError) in
+        let data = try context.type(0)
+        let stated = UInt8(exactly: context.int("output_dtype")).flatMap(
+            ElementType.init(rawValue:))
+        let type = context.has(2) ? try context.type(2).elementType : stated ?? .uint8
+        try context.setOutput(0, type, data.dimensions)
+    }
+
+    /// Inputs: data, scale, zero point?. `axis`.
+    public static let dequantizeLinear = OperatorSchema(
+        "DequantizeLinear"
+    ) { context throws(GraphError) in
+        let data = try context.type(0)
+        try context.setOutput(0, context.type(1).elementType, data.dimensions)
+    }
+
+    /// Outputs: uint8 data, scale, zero point.
+    public static let dynamicQuantizeLinear = OperatorSchema(
+        "DynamicQuantizeLinear"
+    ) { context throws(GraphError) in
+        let data = try context.type(0)
+        try context.setOutput(0, .uint8, data.dimensions)
+        try context.setOutput(1, .float32, [])
+        try context.setOutput(2, .uint8, [])
+    }
+
+    /// MatMul of 8-bit numbers with int32 sums. Inputs: A, B, A's zero point?, B's zero point?.
+    public static let matMulInteger = OperatorSchema(
+        "MatMulInteger"
+    ) { context throws(GraphError) in
+        try matMul.infer(&context)
+        try context.setOutput(0, .int32, context.outputs.first?.dimensions)
+    }
+}
