@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletTensor
+internal import Synchronization
+
+/// Storage for a context's outputs, taken up again once nobody else holds it.
+///
+/// Not for use from several threads at once; the references that it handed out may be dropped on
+/// any thread.
+struct OutputPool {
+    /// The most storages kept, whether held by callers or free.
+    static let countMax = 32
+
+    private var storages: [TensorStorage] = []
+
+    /// Storage of at least `byteCount` bytes and at most four times that much.
+    mutating func take(byteCount: Int) -> TensorStorage {
+        let needed = max(byteCount, 64)
+        for index in storages.indices
+        where storages[index].byteCount >= needed && storages[index].byteCount / 4 <= needed {
+            if isKnownUniquelyReferenced(&storages[index]) {
+                // Pairs with the release of the last outside reference: its reads are over.
+                atomicMemoryFence(ordering: .acquiring)
+                return storages[index]
+            }
+        }
+        let storage = TensorStorage(byteCount: needed)
+        if storages.count == OutputPool.countMax { dropOne() }
+        storages.append(storage)
+        return storage
+    }
+
+    private mutating func dropOne() {
+        let free = storages.indices.first { isKnownUniquelyReferenced(&storages[$0]) }
+        storages.remove(at: free ?? 0)
+    }
+}

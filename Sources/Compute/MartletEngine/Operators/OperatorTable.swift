@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import MartletGraph
+
+/// The operators that the native engine computes, found by schema.
+package struct OperatorTable: Sendable {
+    private let bySchema: [OperatorSchema: NativeOperator]
+
+    package init(_ operators: [NativeOperator]) {
+        bySchema = Dictionary(
+            operators.map { ($0.schema, $0) }, uniquingKeysWith: { _, later in later })
+    }
+
+    func `operator`(for schema: OperatorSchema) -> NativeOperator? { bySchema[schema] }
+
+    /// What an importer may use.
+    package var schemas: OperatorSet { OperatorSet(bySchema.keys) }
+
+    /// All of them, one line each.
+    package static let standard = OperatorTable([
+        // Elementwise, two inputs
+        .add,
+        .and,
+        .bitShift,
+        .bitwiseAnd,
+        .bitwiseOr,
+        .bitwiseXor,
+        .div,
+        .equal,
+        .greater,
+        .greaterOrEqual,
+        .less,
+        .lessOrEqual,
+        .max,
+        .mean,
+        .min,
+        .mod,
+        .mul,
+        .or,
+        .pRelu,
+        .pow,
+        .sub,
+        .sum,
+        .xor,
+        // Elementwise, one input
+        .abs,
+        .acos,
+        .acosh,
+        .asin,
+        .asinh,
+        .atan,
+        .atanh,
+        .bitwiseNot,
+        .cast,
+        .castLike,
+        .ceil,
+        .celu,
+        .clip,
+        .cos,
+        .cosh,
+        .elu,
+        .erf,
+        .exp,
+        .floor,
+        .gelu,
+        .hardSigmoid,
+        .hardSwish,
+        .isInf,
+        .isNaN,
+        .leakyRelu,
+        .log,
+        .mish,
+        .neg,
+        .not,
+        .reciprocal,
+        .relu,
+        .round,
+        .selu,
+        .sigmoid,
+        .sign,
+        .sin,
+        .sinh,
+        .softplus,
+        .softsign,
+        .sqrt,
+        .swish,
+        .tan,
+        .tanh,
+        .thresholdedRelu,
+        // Products
+        .matMul,
+    ])
+}

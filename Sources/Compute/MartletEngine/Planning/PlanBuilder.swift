@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import CMartletKernels
+internal import Glibc
+internal import MartletGraph
+internal import MartletTensor
+
+/// Turns a graph and concrete input shapes into a plan.
+final class PlanBuilder {
+    let graph: Graph
+    let weights: PackedWeights
+    /// As `EngineOptions.threads`; 0 means the whole pool.
+    let threads: Int32
+    var slots = SlotTable()
+
+    private let operators: OperatorTable
+    private var steps: [StepRecord] = []
+    private var arguments: [UInt8] = []
+    private var stepNodes: [Plan.StepNode] = []
+    /// By `ValueID`: what is known of a value once it has been reached.
+    private var operands: [Operand?]
+
+    init(graph: Graph, operators: OperatorTable, weights: PackedWeights, threads: Int32) {
+        self.graph = graph
+        self.operators = operators
+        self.weights = weights
+        self.threads = threads
+        operands = Array(repeating: nil, count: graph.valueCount)
+    }
+
+    /// - Throws: `EngineError` naming the node that cannot be planned.
+    func build(_ inputShapes: [Shape], inference: ShapeInference) throws -> Plan {
+        let inferred: InferredTypes
+        do {
+            inferred = try inference.run(inputShapes: inputShapes)
+        } catch {
+            throw EngineError(.invalidInput, error.message, cause: error)
+        }
+        for (index, value) in graph.inputs.enumerated() {
+            let (type, shape, byteCount) = try sized(value, inferred)
+            operands[Int(value.index)] = Operand(
+                slot: slots.addInput(index, byteCount: byteCount), elementType: type, shape: shape,
+                constant: nil, value: value)
+        }
+        for node in graph.nodes { try lower(node, inferred) }
+        let outputs = try graph.outputs.enumerated().map { try placeOutput($0, $1) }
+        guard let (placements, arenaByteCount) = slots.place() else {
+            throw EngineError(.limitExceeded, "graph '\(graph.name)': the arena's size overflows")
+        }
+        return Plan(
+            inputShapes: inputShapes, steps: steps, arguments: arguments, placements: placements,
+            arenaByteCount: arenaByteCount, outputs: outputs, stepNodes: stepNodes)
+    }
+
+    // MARK: Nodes
+
+    private func lower(_ node: NodeID, _ inferred: InferredTypes) throws {
+        let outputIDs = graph.outputs(of: node)
+        if knowOutputs(outputIDs, inferred) { return }
+        let inputs = try graph.inputs(of: node).map { try $0.map(operand) }
+        var isEmpty = true
+        let outputs = try outputIDs.map { value -> Operand? in
+            guard let value else { return nil }
+            let (type, shape, byteCount) = try sized(value, inferred)
+            if byteCount > 0 || type == .bytes { isEmpty = false }
+            let operand = Operand(
+                slot: slots.addArena(byteCount: byteCount), elementType: type, shape: shape,
+                constant: nil, value: value)
+            operands[Int(value.index)] = operand
+            return operand
+        }
+        if isEmpty { return }
+        let schema = graph.schema(of: node)
+        guard let native = operators.operator(for: schema) else {
+            throw EngineError(.unsupported, "\(graph.describe(node)): operator not supported")
+        }
+        let first = steps.count
+        let lowering = Lowering(
+            builder: self, inputs: inputs, outputs: outputs,
+            attributes: graph.attributes[Int(node.index)], description: graph.describe(node))
+        try native.lower(lowering)
+        let range = first..<steps.count
+        for case let operand? in inputs + outputs { slots.touch(operand.slot, steps: range) }
+        for slot in lowering.scratchSlots { slots.touch(slot, steps: range) }
+    }
+
+    /// Whether shape inference knows all that the node computes; its outputs are constants then.
+    private func knowOutputs(_ outputs: [ValueID?], _ inferred: InferredTypes) -> Bool {
+        var tensors: [(ValueID, Tensor)] = []
+        for case let output? in outputs {
+            guard let tensor = inferred.value(of: output)?.tensor() else { return false }
+            tensors.append((output, tensor))
+        }
+        for (output, tensor) in tensors { define(output, tensor, isGraphs: false) }
+        return true
+    }
+
+    private func operand(_ value: ValueID) throws -> Operand {
+        if let operand = operands[Int(value.index)] { return operand }
+        guard let tensor = graph.constant(value) else {
+            throw EngineError(
+                .invalidModel, "value '\(graph.name(of: value))' is read before it is computed")
+        }
+        return define(value, tensor, isGraphs: true)
+    }
+
+    @discardableResult
+    private func define(_ value: ValueID, _ tensor: Tensor, isGraphs: Bool) -> Operand {
+        let operand = Operand(
+            slot: slots.addFixed(tensor), elementType: tensor.elementType, shape: tensor.shape,
+            constant: tensor, value: isGraphs ? value : nil)
+        operands[Int(value.index)] = operand
+        return operand
+    }
+
+    private func sized(
+        _ value: ValueID, _ inferred: InferredTypes
+    ) throws -> (type: ElementType, shape: Shape, byteCount: Int) {
+        let type = inferred.type(of: value)
+        guard let elementType = type.elementType, let shape = type.fixedShape else {
+            let producer = graph.producer(of: value).map { graph.describe($0) } ?? graph.name
+            throw EngineError(
+                .unsupported,
+                "\(producer): the shape of '\(graph.name(of: value))' depends on the data")
+        }
+        guard let count = shape.elementCountChecked else {
+            throw EngineError(
+                .limitExceeded, "value '\(graph.name(of: value))': shape \(shape) overflows")
+        }
+        if elementType == .bytes { return (elementType, shape, 0) }
+        guard let byteCount = elementType.byteCount(elements: count) else {
+            throw EngineError(
+                .limitExceeded, "value '\(graph.name(of: value))': shape \(shape) overflows")
+        }
+        return (elementType, shape, byteCount)
+    }
+
+    // MARK: What lowerings write
+
+    func append<Arguments: BitwiseCopyable>(
+        _ kernel: StepKernel, _ block: Arguments, description: String
+    ) {
+        while arguments.count % 16 != 0 { arguments.append(0) }
+        unsafe steps.append(StepRecord(kernel: kernel, argumentsOffset: arguments.count))
+        unsafe withUnsafeBytes(of: block) { bytes in
+            unsafe arguments.append(contentsOf: bytes)
+        }
+        let parts = description.split(separator: " ", maxSplits: 1)
+        stepNodes.append(
+            Plan.StepNode(name: description, operatorName: parts.first.map(String.init) ?? ""))
+    }
+
+    /// Gives a value another slot than the one made for it.
+    func redirect(_ operand: Operand, to slot: Slot) {
+        guard let value = operand.value else { return }
+        operands[Int(value.index)] = Operand(
+            slot: slot, elementType: operand.elementType, shape: operand.shape, constant: nil,
+            value: value)
+    }
+
+    // MARK: Outputs
+
+    private func placeOutput(_ index: Int, _ value: ValueID) throws -> Plan.Output {
+        let operand = try operand(value)
+        let byteCount = operand.elementType.byteCount(elements: operand.count) ?? 0
+        func output(_ source: Plan.OutputSource) -> Plan.Output {
+            Plan.Output(
+                elementType: operand.elementType, shape: operand.shape, byteCount: byteCount,
+                source: source)
+        }
+        if let constant = operand.constant { return output(.constant(constant)) }
+        switch slots.placeOutput(index, at: operand.slot, byteCount: byteCount) {
+        case .placed: return output(.computed)
+        case .input(let input): return output(.copyOfInput(input))
+        case .fixed, .needsCopy:
+            guard operand.elementType != .bytes else {
+                throw EngineError(
+                    .unsupported,
+                    "output '\(graph.name(of: value))': computed elements of type BYTES")
+            }
+            let slot = slots.addOutput(index, byteCount: byteCount)
+            let first = steps.count
+            unsafe append(
+                copyStep, CopyArguments(from: operand.slot, to: slot, byteCount: byteCount),
+                description: "Copy of '\(graph.name(of: value))'")
+            slots.touch(operand.slot, steps: first..<steps.count)
+            slots.touch(slot, steps: first..<steps.count)
+            return output(.computed)
+        }
+    }
+}
+
+struct CopyArguments: BitwiseCopyable {
+    var from: Slot
+    var to: Slot
+    var byteCount: Int
+}
+
+func copyStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
+    let arguments = unsafe raw.load(as: CopyArguments.self)
+    let frame = unsafe StepFrame(frame)
+    if let from = unsafe frame[arguments.from], let to = unsafe frame[arguments.to] {
+        unsafe memcpy(to, from, arguments.byteCount)
+    }
+    return StepStatus.done
+}
