@@ -34,10 +34,22 @@ public final class Tokenizer: Sendable {
 
     /// Reads a `tokenizer.json`.
     /// - Throws: `TokenizerError`, naming the field.
-    public init(
+    public convenience init(
         parsing bytes: UnsafeRawBufferPointer, limits: TokenizerLimits = TokenizerLimits()
     ) throws(TokenizerError) {
-        let file = unsafe try TokenizerFile(parsing: bytes, limits: limits)
+        try self.init(unsafe TokenizerFile(parsing: bytes, limits: limits), limits: limits)
+    }
+
+    public convenience init(
+        parsing bytes: [UInt8], limits: TokenizerLimits = TokenizerLimits()
+    ) throws(TokenizerError) {
+        let file = try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(TokenizerError) in
+            try unsafe TokenizerFile(parsing: UnsafeRawBufferPointer(bytes), limits: limits)
+        }
+        try self.init(file, limits: limits)
+    }
+
+    private init(_ file: TokenizerFile, limits: TokenizerLimits) throws(TokenizerError) {
         func part(_ name: String) -> Field? {
             guard let field = file.parts[name], !field.isNull else { return nil }
             return field
@@ -55,15 +67,6 @@ public final class Tokenizer: Sendable {
         padding = if let field = part("padding") { try Padding(field) } else { nil }
         vocabularySize = max(
             model.vocabulary.count, (added.tokens.map { Int($0.id) }.max() ?? -1) + 1)
-    }
-
-    public convenience init(
-        parsing bytes: [UInt8], limits: TokenizerLimits = TokenizerLimits()
-    ) throws {
-        let span = bytes.span.bytes
-        try unsafe span.withUnsafeBytes { buffer in
-            try unsafe Self.init(parsing: buffer, limits: limits)
-        }
     }
 
     /// Token ids are below this.

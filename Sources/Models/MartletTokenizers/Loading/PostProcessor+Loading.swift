@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletJSON
+
 extension PostProcessor {
     init(_ field: Field) throws(TokenizerError) {
         switch try field.type() {
@@ -116,7 +118,7 @@ extension Padding {
         }
         side = Truncation.Side(
             rawValue: try field.string("direction", default: "Right")) ?? .right
-        if let strategy = try field.member("strategy"), case .object = strategy.value {
+        if let strategy = try field.member("strategy"), strategy.value.kind == .object {
             length = try strategy.required("Fixed").integer(in: 0...(1 << 30))
         }
         multiple = try field.member("pad_to_multiple_of")?.integer(in: 1...(1 << 20))

@@ -106,7 +106,7 @@ struct SymbolList: Sendable {
         guard join != MergeTable.none else { return }
         heap.append(
             Candidate(
-                order: join >> 32 << 32 | UInt64(UInt32(bitPattern: left)), left: left,
+                order: (join & ~0xFFFF_FFFF) | UInt64(UInt32(bitPattern: left)), left: left,
                 right: right, merged: Int32(truncatingIfNeeded: join)))
     }
 

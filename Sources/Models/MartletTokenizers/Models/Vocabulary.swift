@@ -86,7 +86,7 @@ struct TokenIndex: Sendable {
         entries.append(Entry(start: arena.count, count: content.count, id: id))
         arena.append(contentsOf: content)
         tokenBytesMax = max(tokenBytesMax, content.count)
-        slots[slot] = hash >> 32 << 32 | UInt64(entries.count)
+        slots[slot] = (hash & ~0xFFFF_FFFF) | UInt64(entries.count)
     }
 
     static let emptyHash: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -28,7 +28,12 @@ struct BertNormalizer: Sendable {
         scratch.bytes.removeAll(keepingCapacity: true)
         scratch.bytes.reserveCapacity(text.count)
         scratch.scalars.removeAll(keepingCapacity: true)
-        let span = text.span
+        read(text.span, &scratch)
+        if !scratch.scalars.isEmpty { flush(&scratch) }
+        swap(&text, &scratch.bytes)
+    }
+
+    private func read(_ span: Span<UInt8>, _ scratch: inout Normalizer.Scratch) {
         let table = ascii.span
         var index = 0
         while index < span.count {
@@ -58,8 +63,6 @@ struct BertNormalizer: Sendable {
                 scratch.scalars.append(scalar)
             }
         }
-        if !scratch.scalars.isEmpty { flush(&scratch) }
-        swap(&text, &scratch.bytes)
     }
 
     private func flush(_ scratch: inout Normalizer.Scratch) {

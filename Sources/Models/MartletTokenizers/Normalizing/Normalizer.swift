@@ -54,20 +54,19 @@ indirect enum Normalizer: Sendable {
         _ body: (inout [UInt32], inout [UInt32]) -> Void
     ) {
         scratch.scalars.removeAll(keepingCapacity: true)
-        let span = text.span
-        var index = 0
-        while index < span.count {
-            let (scalar, next) = UTF8Text.scalar(span, at: index)
-            scratch.scalars.append(scalar)
-            index = next
-        }
+        UTF8Text.appendScalars(of: text.span, to: &scratch.scalars)
         body(&scratch.scalars, &scratch.moreScalars)
         text.removeAll(keepingCapacity: true)
         for scalar in scratch.scalars { UTF8Text.append(scalar, to: &text) }
     }
 
     private static func strip(_ text: inout [UInt8], left: Bool, right: Bool) {
-        let span = text.span
+        let kept = strippedPiece(text.span, left: left, right: right)
+        text.removeLast(text.count - kept.end)
+        text.removeFirst(kept.start)
+    }
+
+    private static func strippedPiece(_ span: Span<UInt8>, left: Bool, right: Bool) -> Piece {
         var start = 0
         var end = span.count
         while left, start < end {
@@ -80,8 +79,7 @@ indirect enum Normalizer: Sendable {
             guard ScalarClass.of(scalar).contains(.whitespace) else { break }
             end = begin
         }
-        text.removeLast(text.count - end)
-        text.removeFirst(start)
+        return Piece(start: start, end: end)
     }
 
     private static func replace(

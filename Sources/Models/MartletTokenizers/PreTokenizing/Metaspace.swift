@@ -15,9 +15,10 @@ struct Metaspace: Sendable {
     func apply(to work: inout PreTokenizer.Work) {
         work.moreText.removeAll(keepingCapacity: true)
         work.morePieces.removeAll(keepingCapacity: true)
+        let text = work.text
         for (index, piece) in work.pieces.enumerated() where !piece.isEmpty {
             let isFirst = index == 0 && work.isAtStart
-            append(piece, of: work.text.span, isFirst: isFirst, &work.moreText, &work.morePieces)
+            append(piece, of: text.span, isFirst: isFirst, &work.moreText, &work.morePieces)
         }
         swap(&work.text, &work.moreText)
         swap(&work.pieces, &work.morePieces)

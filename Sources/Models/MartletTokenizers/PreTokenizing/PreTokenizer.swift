@@ -72,7 +72,8 @@ indirect enum PreTokenizer: Sendable {
         _ work: inout Work, _ body: (Span<UInt8>, Piece, inout [Piece]) -> Void
     ) {
         work.morePieces.removeAll(keepingCapacity: true)
-        for piece in work.pieces { body(work.text.span, piece, &work.morePieces) }
+        let text = work.text
+        for piece in work.pieces { body(text.span, piece, &work.morePieces) }
         swap(&work.pieces, &work.morePieces)
     }
 
@@ -133,8 +134,9 @@ indirect enum PreTokenizer: Sendable {
         _ work: inout Work, _ pattern: TextPattern, _ behavior: SplitBehavior, _ inverted: Bool
     ) {
         work.morePieces.removeAll(keepingCapacity: true)
+        let text = work.text
         for piece in work.pieces {
-            pattern.findMatches(in: work.text.span, piece, into: &work.matches)
+            pattern.findMatches(in: text.span, piece, into: &work.matches)
             append(work.matches, behavior, inverted, to: &work.morePieces)
         }
         swap(&work.pieces, &work.morePieces)

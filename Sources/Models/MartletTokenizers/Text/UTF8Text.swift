@@ -58,6 +58,15 @@ enum UTF8Text {
         }
     }
 
+    static func appendScalars(of bytes: Span<UInt8>, to scalars: inout [UInt32]) {
+        var index = 0
+        while index < bytes.count {
+            let (scalar, next) = scalar(bytes, at: index)
+            scalars.append(scalar)
+            index = next
+        }
+    }
+
     /// How many scalars a range holds, counting no further than `limit` + 1.
     static func scalarCount(
         _ bytes: Span<UInt8>, _ range: Range<Int>, limit: Int
