@@ -57,7 +57,8 @@ extension Tokenizer {
             let whole = Piece(start: 0, end: scratch.input.count)
             return appendRaw(whole, to: &ids, enough: enough, &scratch)
         }
-        added.split(scratch.input.span, isNormalized: false, into: &scratch.segments)
+        let input = scratch.input
+        added.split(input.span, isNormalized: false, into: &scratch.segments)
         for index in scratch.segments.indices {
             let segment = scratch.segments[index]
             if let id = segment.id {
@@ -110,10 +111,10 @@ extension Tokenizer {
         scratch.work.pieces.append(piece)
         scratch.work.isAtStart = isAtStart
         preTokenizer?.apply(to: &scratch.work)
-        let text = scratch.work.text.span
+        let text = scratch.work.text
         for index in scratch.work.pieces.indices {
             model.tokenize(
-                text, scratch.work.pieces[index], into: &ids, scratch: &scratch.model)
+                text.span, scratch.work.pieces[index], into: &ids, scratch: &scratch.model)
             if let enough, ids.count >= enough { return }
         }
     }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+/// Why a model folder could not be read, or a text not be prepared for its model.
+public struct LanguageError: Error, CustomStringConvertible {
+    public struct Code: Hashable, Sendable {
+        private enum Value { case missingFile, invalidFile, unsupported, limitExceeded, invalidInput }
+        private let value: Value
+        public static let missingFile = Code(value: .missingFile)
+        /// A file contradicts itself, another file, or what its format asks for.
+        public static let invalidFile = Code(value: .invalidFile)
+        /// The model is right but needs what Martlet does not have.
+        public static let unsupported = Code(value: .unsupported)
+        public static let limitExceeded = Code(value: .limitExceeded)
+        /// A request's text or tokens that the model cannot take.
+        public static let invalidInput = Code(value: .invalidInput)
+    }
+
+    public let code: Code
+    public let message: String
+    public let cause: (any Error)?
+
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    public var description: String { message }
+}
