@@ -52,10 +52,10 @@ struct EncoderBuilder {
                 "\(weights.path): \(weights.problems.count) weights do not fit config.json: \(shown)"
                     + (more > 0 ? "; and \(more) more" : ""))
         }
-        do {
-            try graph.verify()
-        } catch {
-            throw LanguageError(.invalidFile, "\(weights.path): \(error)", cause: error)
+        let faults = graph.verify()
+        guard faults.isEmpty else {
+            throw LanguageError(
+                .invalidFile, "\(weights.path): \(faults.prefix(5).map(\.description).joined(separator: "; "))")
         }
         return graph
     }

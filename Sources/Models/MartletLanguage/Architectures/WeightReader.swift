@@ -90,10 +90,12 @@ struct WeightReader {
         }
         let count = shape.elementCountChecked ?? 0
         switch source.dataType {
-        case .float32 where source.bytes.isAligned(to: 4):
+        case .float32 where source.bytes.isAligned(to: 4) && count > 0:
+            guard let base = unsafe source.bytes.bytes.baseAddress else {
+                throw TensorError(.outOfBounds, "no bytes")
+            }
             let storage = unsafe TensorStorage(
-                borrowing: UnsafeMutableRawPointer(mutating: source.bytes.bytes.baseAddress)
-                    ?? UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1),
+                borrowing: UnsafeMutableRawPointer(mutating: base),
                 byteCount: source.bytes.count, owner: source.bytes.owner)
             return try Tensor(elementType: .float32, shape: shape, storage: storage)
         case .float32, .float16, .bfloat16, .float64:

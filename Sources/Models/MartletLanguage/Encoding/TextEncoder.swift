@@ -2,7 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 public import MartletEngine
-public import MartletTensor
+internal import MartletTensor
 public import MartletTokenizers
 
 /// A text model ready to be batched: its tokenizer, its session, and how texts become tensors.
