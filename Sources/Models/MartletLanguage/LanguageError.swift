@@ -4,7 +4,9 @@
 /// Why a model folder could not be read, or a text not be prepared for its model.
 public struct LanguageError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
-        private enum Value { case missingFile, invalidFile, unsupported, limitExceeded, invalidInput }
+        private enum Value {
+            case missingFile, invalidFile, unsupported, limitExceeded, invalidInput
+        }
         private let value: Value
         public static let missingFile = Code(value: .missingFile)
         /// A file contradicts itself, another file, or what its format asks for.

@@ -10,7 +10,8 @@ extension EncoderBuilder {
     mutating func headLinear(
         _ input: ValueID, _ name: String, inputs: Int, outputs: Int, activation: String = ""
     ) -> ValueID {
-        let weight = constant(weights.weight(name + ".weight", [outputs, inputs]), name + ".weight")
+        let weight = constant(
+            weights.weight(name + ".weight", [outputs, inputs]), name + ".weight")
         let bias = constant(weights.weight(name + ".bias", [outputs]), name + ".bias")
         return linear(input, weight: weight, bias: bias, activation: activation, name: name)
     }

@@ -55,7 +55,8 @@ struct EncoderBuilder {
         let faults = graph.verify()
         guard faults.isEmpty else {
             throw LanguageError(
-                .invalidFile, "\(weights.path): \(faults.prefix(5).map(\.description).joined(separator: "; "))")
+                .invalidFile,
+                "\(weights.path): \(faults.prefix(5).map(\.description).joined(separator: "; "))")
         }
         return graph
     }

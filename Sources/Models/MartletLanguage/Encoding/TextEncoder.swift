@@ -77,7 +77,8 @@ public struct TextEncoder: Sendable {
             throw LanguageError(.unsupported, "\(folder.path): the model has no output '\(name)'")
         }
         outputIndex = index
-        outputSize = outputs[index].dimensions.last.flatMap { $0 > 0 ? $0 : nil }
+        outputSize =
+            outputs[index].dimensions.last.flatMap { $0 > 0 ? $0 : nil }
             ?? folder.outputSize
         kind =
             folder.sentenceModules == nil ? .classifier(labels: configuration.labels) : .embedder

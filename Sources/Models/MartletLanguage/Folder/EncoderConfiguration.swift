@@ -125,7 +125,8 @@ public struct EncoderConfiguration: Sendable, Hashable {
                 .unsupported, "\(file.path): position_embedding_type: \(kind) is not supported")
         }
         if try file.bool("is_decoder") == true {
-            throw LanguageError(.unsupported, "\(file.path): is_decoder: decoders are not supported")
+            throw LanguageError(
+                .unsupported, "\(file.path): is_decoder: decoders are not supported")
         }
         guard layerNormEpsilon > 0, layerNormEpsilon < 1 else {
             throw LanguageError(

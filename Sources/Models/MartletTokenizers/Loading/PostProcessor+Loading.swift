@@ -116,8 +116,9 @@ extension Padding {
         if let typeID = try field.member("pad_type_id") {
             self.typeID = UInt8(try typeID.integer(in: 0...255))
         }
-        side = Truncation.Side(
-            rawValue: try field.string("direction", default: "Right")) ?? .right
+        side =
+            Truncation.Side(
+                rawValue: try field.string("direction", default: "Right")) ?? .right
         if let strategy = try field.member("strategy"), strategy.value.kind == .object {
             length = try strategy.required("Fixed").integer(in: 0...(1 << 30))
         }

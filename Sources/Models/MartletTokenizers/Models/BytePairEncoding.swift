@@ -26,7 +26,8 @@ struct BytePairEncoding: Sendable {
         self.vocabulary = vocabulary
         self.merges = merges
         self.settings = settings
-        byteIDs = (0..<UInt8.max).map { vocabulary.id(of: [$0]) ?? -1 }
+        byteIDs =
+            (0..<UInt8.max).map { vocabulary.id(of: [$0]) ?? -1 }
             + [vocabulary.id(of: [UInt8.max]) ?? -1]
         fallbackIDs = BytePairEncoding.fallbackTokens.map { vocabulary.id(of: $0) ?? -1 }
     }
