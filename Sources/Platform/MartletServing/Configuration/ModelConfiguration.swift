@@ -31,6 +31,9 @@ public struct ModelConfiguration: Sendable, Hashable {
     /// Stages before and after the model; from `parameters` or from martlet.yaml.
     public var pipeline = PipelineConfiguration()
 
+    /// Whether `maxBatchSize` was written down, a written 0 included.
+    package var statesMaxBatchSize = false
+
     public init(name: String) {
         self.name = name
     }
