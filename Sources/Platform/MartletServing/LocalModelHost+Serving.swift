@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+public import MartletBase
+internal import MartletTensor
+internal import Synchronization
+
+extension LocalModelHost {
+    public func submit(
+        _ request: InferenceRequest, cancellation: Cancellation,
+        completion: @escaping InferenceCompletion
+    ) {
+        dispatch(request.model, request.version, failing: completion) { executor in
+            executor.submit(request, cancellation: cancellation, completion: completion)
+        }
+    }
+
+    public func submit(
+        _ request: EmbeddingRequest, cancellation: Cancellation,
+        completion: @escaping @Sendable (Result<EmbeddingResponse, ServingError>) -> Void
+    ) {
+        dispatch(request.model, nil, failing: completion) { executor in
+            executor.submit(request, cancellation: cancellation, completion: completion)
+        }
+    }
+
+    public func submit(
+        _ request: RerankRequest, cancellation: Cancellation,
+        completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void
+    ) {
+        dispatch(request.model, nil, failing: completion) { executor in
+            executor.submit(request, cancellation: cancellation, completion: completion)
+        }
+    }
+
+    /// Finds the model and hands the request over; a version that was closed between the two is
+    /// looked up again, for its successor stands in the table before it closes.
+    private func dispatch<Response>(
+        _ model: String, _ version: String?,
+        failing completion: @Sendable (Result<Response, ServingError>) -> Void,
+        _ submit: (any ModelExecutor) -> Bool
+    ) {
+        if phase.withLock({ $0 == .draining }) {
+            completion(
+                .failure(
+                    ServingError(
+                        .unavailable, "the server is shutting down", retryAfter: .seconds(5))))
+            return
+        }
+        var closed: ServedModel?
+        while true {
+            do throws(ServingError) {
+                let served = try table.current.find(model, version: version)
+                if served === closed {
+                    throw ServingError(
+                        .unavailable, "model '\(model)' is being unloaded",
+                        retryAfter: .seconds(1))
+                }
+                if submit(served.executor) { return }
+                closed = served
+            } catch {
+                completion(.failure(error))
+                return
+            }
+        }
+    }
+
+    // MARK: What is there
+
+    public var serverMetadata: ServerMetadata {
+        var extensions = [
+            "classification", "model_repository", "model_repository(unload_dependents)",
+            "schedule_policy", "model_configuration", "binary_tensor_data", "parameters",
+            "statistics", "trace", "logging",
+        ]
+        if sharedMemory.isAllowed { extensions.append("system_shared_memory") }
+        return ServerMetadata(
+            name: "martlet", version: LocalModelHost.version, extensions: extensions)
+    }
+
+    public static let version = "0.1.0"
+
+    public var isReady: Bool {
+        guard phase.withLock({ $0 == .started }) else { return false }
+        return !options.isReadinessStrict || repository.isSettledWithoutFailure
+    }
+
+    /// False for a model or version that is not there: a question, not a mistake.
+    public func isReady(model: String, version: String?) throws -> Bool {
+        (try? table.current.find(model, version: version)) != nil
+    }
+
+    public func metadata(model: String, version: String?) throws -> ModelMetadata {
+        let table = table.current
+        let served = try table.find(model, version: version)
+        return ModelMetadata(
+            name: served.name,
+            versions: table.entries[model]?.versions.map(\.version) ?? [served.version],
+            platform: served.configuration.platform, inputs: served.inputs,
+            outputs: served.outputs)
+    }
+
+    public func configuration(model: String, version: String?) throws -> ModelConfiguration {
+        try table.current.find(model, version: version).configuration
+    }
+
+    public func statistics(model: String?, version: String?) throws -> [ModelStatistics] {
+        let table = table.current
+        guard let model, !model.isEmpty else {
+            return table.entries.values.flatMap(\.versions).map(\.statistics.snapshot)
+                .sorted { ($0.name, $0.version) < ($1.name, $1.version) }
+        }
+        if let version, !version.isEmpty {
+            return [try table.find(model, version: version).statistics.snapshot]
+        }
+        _ = try table.find(model, version: nil)
+        return table.entries[model]?.versions.map(\.statistics.snapshot) ?? []
+    }
+
+    public func models() -> [ModelSummary] {
+        table.current.entries.values.compactMap { entry in
+            entry.latest.map { latest in
+                ModelSummary(
+                    name: latest.name, versions: entry.versions.map(\.version),
+                    capabilities: latest.capabilities, createdSeconds: latest.createdSeconds)
+            }
+        }.sorted { $0.name < $1.name }
+    }
+
+    public func index(readyOnly: Bool) -> [RepositoryEntry] {
+        repository.index(readyOnly: readyOnly)
+    }
+
+    // MARK: Changing it
+
+    public func load(
+        model: String, configuration: String?, files: [String: [UInt8]]
+    ) async throws {
+        try requireExplicitControl()
+        guard var candidate = try scanner.find(model) else {
+            throw ServingError(
+                .invalidArgument,
+                "failed to load '\(model)', failed to poll from model repository")
+        }
+        if let configuration { candidate.configuration = .json(Array(configuration.utf8)) }
+        let failures = await apply([candidate])
+        if let failure = failures.first { throw ServingError(.invalidArgument, failure) }
+    }
+
+    public func unload(model: String, includingDependents: Bool) async throws {
+        try requireExplicitControl()
+        try await withCheckedThrowingContinuation { continuation in
+            repository.unload(model) { continuation.resume(with: $0) }
+        }
+    }
+
+    private func requireExplicitControl() throws {
+        guard options.controlMode == .explicit else {
+            throw ServingError(
+                .unavailable,
+                "explicit model load / unload is not allowed in model control mode "
+                    + "'\(options.controlMode.rawValue)'")
+        }
+    }
+}

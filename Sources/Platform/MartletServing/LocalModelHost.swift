@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+public import Logging
+public import MartletBase
+public import MartletEngine
+public import MartletTensor
+internal import Synchronization
+
+/// How a `LocalModelHost` serves.
+public struct ServingOptions: Sendable {
+    /// Who decides what is loaded.
+    public enum ControlMode: String, Sendable, CaseIterable {
+        /// Everything found at start, nothing later.
+        case none
+        /// As the folders change.
+        case poll
+        /// By load and unload calls only.
+        case explicit
+    }
+
+    /// `.onnx` files, Hugging Face folders, model folders, repositories.
+    public var paths: [String]
+    public var controlMode = ControlMode.none
+    /// In explicit mode: what to load at start; "*" for everything.
+    public var startupModels: [String] = []
+    /// Ready only when every model is; otherwise as soon as the first table stands.
+    public var isReadinessStrict = true
+    public var loadThreads = 2
+    /// Threads that encode texts and run the stages around models.
+    public var encoderThreads = 2
+    public var pollInterval: Duration = .seconds(2)
+    /// How long `run` waits for requests in flight once it is told to stop.
+    public var drainTimeout: Duration = .seconds(30)
+    public var allowsSharedMemory = false
+    public var engineOptions = EngineOptions()
+    public var logger = Logger(label: "martlet.serving")
+
+    public init(paths: [String]) {
+        self.paths = paths
+    }
+}
+
+/// Serves models in this process: seam 2's own implementation.
+public final class LocalModelHost: ModelHost {
+    public let sharedMemory: SharedMemoryRegistry
+    let options: ServingOptions
+    let scanner: RepositoryScanner
+    let table: ModelTableReference
+    let repository: ModelRepository
+    let timekeeper: Timekeeper
+    let phase = Mutex(Phase.idle)
+
+    enum Phase { case idle, starting, started, draining }
+
+    /// A host that has loaded nothing yet: `start` or `run` does.
+    public init(
+        _ options: ServingOptions, engine: any Engine, time: any TimeSource = SystemTime()
+    ) {
+        self.options = options
+        let timekeeper = Timekeeper(time: time)
+        self.timekeeper = timekeeper
+        let table = ModelTableReference()
+        self.table = table
+        sharedMemory = SharedMemoryRegistry(isAllowed: options.allowsSharedMemory)
+        scanner = RepositoryScanner(paths: options.paths)
+        let loader = ModelLoader(
+            engine: engine, engineOptions: options.engineOptions, time: time,
+            timekeeper: timekeeper)
+        repository = ModelRepository(
+            table: table, loadThreads: options.loadThreads, logger: options.logger
+        ) { version, candidate, configuration in
+            try loader.load(version, of: candidate, configuration: configuration)
+        }
+    }
+
+    /// A host with every model under `paths` loaded.
+    /// - Throws: `ServingError` naming each model that could not be loaded.
+    public static func open(
+        _ paths: [String], engine: any Engine
+    ) async throws -> LocalModelHost {
+        let host = LocalModelHost(ServingOptions(paths: paths), engine: engine)
+        try await host.start()
+        return host
+    }
+
+    /// Scans the paths and loads what the control mode asks for.
+    /// - Throws: `ServingError` naming each model that could not be loaded; the others serve.
+    public func start() async throws {
+        phase.withLock { if $0 == .idle { $0 = .starting } }
+        defer { phase.withLock { if $0 == .starting { $0 = .started } } }
+        var candidates = try scanner.scan()
+        if options.controlMode == .explicit, !options.startupModels.contains("*") {
+            candidates = candidates.filter { options.startupModels.contains($0.name) }
+        }
+        let failures = await apply(candidates)
+        guard failures.isEmpty else {
+            throw ServingError(.invalidArgument, failures.joined(separator: "\n"))
+        }
+    }
+
+    func apply(_ candidates: [ModelCandidate]) async -> [String] {
+        await withTaskGroup(of: String?.self) { group in
+            for candidate in candidates {
+                group.addTask { [repository] in
+                    await withCheckedContinuation { continuation in
+                        repository.apply(candidate) { result in
+                            switch result {
+                            case .success: continuation.resume(returning: nil)
+                            case .failure(let error): continuation.resume(returning: error.message)
+                            }
+                        }
+                    }
+                }
+            }
+            return await group.reduce(into: []) { failures, failure in
+                if let failure { failures.append(failure) }
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import MartletBase
+package import MartletEngine
+internal import MartletStorage
+internal import MartletTensor
+
+/// Turns a version's files into a `ServedModel`. Blocks: for loader threads only.
+package struct ModelLoader: Sendable {
+    package var engine: any Engine
+    package var engineOptions: EngineOptions
+    package var time: any TimeSource
+    package var timekeeper: Timekeeper
+
+    package init(
+        engine: any Engine, engineOptions: EngineOptions, time: any TimeSource,
+        timekeeper: Timekeeper
+    ) {
+        self.engine = engine
+        self.engineOptions = engineOptions
+        self.time = time
+        self.timekeeper = timekeeper
+    }
+
+    /// - Parameter configuration: as written; completed here with what the model says.
+    /// - Throws: `ServingError` or the engine's error.
+    package func load(
+        _ version: ModelCandidate.Version, of candidate: ModelCandidate,
+        configuration: ModelConfiguration
+    ) throws -> ServedModel {
+        switch try resolve(version.location, configuration: configuration) {
+        case .onnxFile(let path):
+            let session = try engine.load(.onnxFile(path: path), options: engineOptions)
+            return try serve(
+                session, version: version, of: candidate, configuration: configuration)
+        case .encoderFolder, .folder:
+            throw ServingError(.unsupported, "model '\(candidate.name)': not served yet")
+        }
+    }
+
+    /// What a version's folder holds: the configured file, model.onnx, or a Hugging Face folder.
+    private func resolve(
+        _ location: ModelCandidate.Location, configuration: ModelConfiguration
+    ) throws(ServingError) -> ModelCandidate.Location {
+        guard case .folder(let folder) = location else { return location }
+        let written = configuration.defaultModelFilename
+        let file = written.isEmpty ? "model.onnx" : written
+        guard PathName.staysInside(file) else {
+            throw configuration.invalid(
+                "default_model_filename '\(file)' lies outside the version's folder")
+        }
+        let path = PathName.join(folder, file)
+        if FileSystem.isRegularFile(path) { return .onnxFile(path) }
+        if RepositoryScanner.isEncoderFolder(folder) { return .encoderFolder(folder) }
+        throw configuration.invalid("there is no '\(file)' in '\(folder)'")
+    }
+
+    private func serve(
+        _ session: any EngineSession, version: ModelCandidate.Version, of candidate: ModelCandidate,
+        configuration: ModelConfiguration
+    ) throws -> ServedModel {
+        var configuration = configuration
+        let signature = try configuration.complete(with: session.signature)
+        let number = String(version.number)
+        let statistics = StatisticsRecorder(name: candidate.name, version: number)
+        statistics.setMemory(bytes: session.memoryBytes)
+        let batcher = try Batcher(
+            name: candidate.name, policy: BatchingPolicy(configuration),
+            instances: configuration.instanceCount, time: time, timekeeper: timekeeper,
+            observer: statistics
+        ) {
+            TensorBatchRunner(
+                context: try session.makeContext(), isBatched: signature.isBatched, time: time)
+        }
+        let executor = TensorExecutor(
+            model: candidate.name, version: number, signature: signature,
+            labels: try labels(configuration, folder: candidate.folder), batcher: batcher)
+        return ServedModel(
+            name: candidate.name, version: number, configuration: configuration,
+            inputs: signature.inputs.map(signature.spec),
+            outputs: signature.outputs.compactMap { $0.map(signature.spec) },
+            statistics: statistics, executor: executor)
+    }
+
+    /// Each output's labels, one a line of its file.
+    private func labels(
+        _ configuration: ModelConfiguration, folder: String
+    ) throws -> [String: [String]] {
+        var labels: [String: [String]] = [:]
+        for output in configuration.outputs where !output.labelFilename.isEmpty {
+            labels[output.name] = try LabelFile.read(output.labelFilename, in: folder)
+        }
+        return labels
+    }
+}
+
+/// A file of labels, one a line.
+enum LabelFile {
+    static let byteCountMax = 16 << 20
+
+    /// - Throws: `ServingError` for a name that leaves the folder, `StorageError` otherwise.
+    static func read(_ name: String, in folder: String) throws -> [String] {
+        guard PathName.staysInside(name) else {
+            throw ServingError(
+                .invalidArgument, "label file '\(name)' lies outside the model's folder")
+        }
+        let text = try FileSystem.readText(
+            PathName.join(folder, name), limit: LabelFile.byteCountMax)
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            line.hasSuffix("\r") ? String(line.dropLast()) : String(line)
+        }
+        if lines.last == "" { lines.removeLast() }
+        return lines
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Synchronization
+
+/// The models that requests see: immutable; a change is a new table.
+package final class ModelTable: Sendable {
+    package struct Entry: Sendable {
+        /// Ascending by version number.
+        package var versions: [ServedModel]
+
+        package init(versions: [ServedModel]) {
+            self.versions = versions
+        }
+
+        /// What a request without a version gets: the highest number.
+        var latest: ServedModel? { versions.last }
+    }
+
+    package let entries: [String: Entry]
+
+    package init(entries: [String: Entry] = [:]) {
+        self.entries = entries
+    }
+
+    /// - Throws: `.notFound` for an unknown model or version.
+    package func find(_ name: String, version: String?) throws(ServingError) -> ServedModel {
+        guard let entry = entries[name] else {
+            throw ServingError(.notFound, "Request for unknown model: '\(name)' is not found")
+        }
+        let found =
+            version.map { wanted in
+                wanted.isEmpty ? entry.latest : entry.versions.last { $0.version == wanted }
+            } ?? entry.latest
+        guard let found else {
+            throw ServingError(
+                .notFound,
+                "Request for unknown model: '\(name)' version \(version ?? "") is not found")
+        }
+        return found
+    }
+
+    /// The table with one model's versions replaced; none takes the model out.
+    func replacing(_ name: String, with versions: [ServedModel]) -> ModelTable {
+        var entries = entries
+        entries[name] = versions.isEmpty ? nil : Entry(versions: versions)
+        return ModelTable(entries: entries)
+    }
+}
+
+/// The current table. Readers hold the lock for one retain; a change holds it for one store.
+package final class ModelTableReference: Sendable {
+    private let table = Mutex(ModelTable())
+
+    package init() {}
+
+    package var current: ModelTable { table.withLock { $0 } }
+
+    func store(_ new: ModelTable) {
+        // The old table is released outside the lock: it may be the last to hold a model.
+        let old = table.withLock { table -> ModelTable in
+            let old = table
+            table = new
+            return old
+        }
+        _ = consume old
+    }
+}

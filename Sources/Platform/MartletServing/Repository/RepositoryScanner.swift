@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Glibc
+internal import MartletStorage
+
+/// Finds models under the paths that the server was given.
+///
+/// A path may be a `.onnx` file, a Hugging Face folder, one model's folder in Triton's layout, or a
+/// repository: a folder of any of these.
+package struct RepositoryScanner: Sendable {
+    package static let configurationByteCountMax = 1 << 20
+    /// Models under one path; more is an error.
+    package static let modelCountMax = 10_000
+
+    package let paths: [String]
+
+    package init(paths: [String]) {
+        self.paths = paths
+    }
+
+    /// Every model found, by name.
+    /// - Throws: `ServingError` for a path that is missing or is nothing to serve, or a name used
+    ///   twice.
+    package func scan() throws -> [ModelCandidate] {
+        var found: [String: ModelCandidate] = [:]
+        for path in paths {
+            for candidate in try candidates(at: path) {
+                if let other = found[candidate.name] {
+                    throw ServingError(
+                        .invalidArgument,
+                        "model '\(candidate.name)' is in two places: '\(other.folder)' and "
+                            + "'\(candidate.folder)'")
+                }
+                found[candidate.name] = candidate
+            }
+        }
+        return found.values.sorted { $0.name < $1.name }
+    }
+
+    /// One model by name, looked up without reading the rest; nil when there is none.
+    package func find(_ name: String) throws -> ModelCandidate? {
+        for path in paths {
+            if let direct = try model(at: path), direct.name == name { return direct }
+            guard name != ".", name != "..", !name.contains("/"), FileSystem.isDirectory(path)
+            else { continue }
+            for child in [name, name + ".onnx"] {
+                let inner = PathName.join(path, child)
+                if FileSystem.exists(inner), let candidate = try model(at: inner) {
+                    return candidate
+                }
+            }
+        }
+        return nil
+    }
+
+    private func candidates(at path: String) throws -> [ModelCandidate] {
+        if let single = try model(at: path) { return [single] }
+        guard FileSystem.isDirectory(path) else {
+            throw ServingError(
+                .invalidArgument,
+                FileSystem.exists(path)
+                    ? "'\(path)' is neither a .onnx file nor a folder"
+                    : "'\(path)' does not exist")
+        }
+        let names = try FileSystem.list(path, limit: RepositoryScanner.modelCountMax)
+        return try names.filter { !$0.hasPrefix(".") }.compactMap {
+            try model(at: PathName.join(path, $0))
+        }
+    }
+
+    /// The model that this very path is; nil when it is none, or a folder of some.
+    private func model(at path: String) throws -> ModelCandidate? {
+        let base = PathName.baseName(path)
+        if path.hasSuffix(".onnx"), FileSystem.isRegularFile(path) {
+            return ModelCandidate(
+                name: String(base.dropLast(".onnx".count)), folder: PathName.directory(path),
+                versions: [
+                    ModelCandidate.Version(
+                        number: 1, location: .onnxFile(path),
+                        fingerprint: RepositoryScanner.fingerprint(path))
+                ])
+        }
+        guard FileSystem.isDirectory(path) else { return nil }
+        if RepositoryScanner.isEncoderFolder(path) {
+            return ModelCandidate(
+                name: base, folder: path,
+                versions: [
+                    ModelCandidate.Version(
+                        number: 1, location: .encoderFolder(path),
+                        fingerprint: RepositoryScanner.fingerprint(path))
+                ])
+        }
+        let configurationPath = PathName.join(path, "config.pbtxt")
+        let versions = try FileSystem.list(path).compactMap { name -> ModelCandidate.Version? in
+            let folder = PathName.join(path, name)
+            guard let number = Int64(name), number > 0, String(number) == name,
+                FileSystem.isDirectory(folder)
+            else { return nil }
+            return ModelCandidate.Version(
+                number: number, location: .folder(folder),
+                fingerprint: RepositoryScanner.fingerprint(folder))
+        }.sorted { $0.number < $1.number }
+        guard FileSystem.isRegularFile(configurationPath) || !versions.isEmpty else { return nil }
+        var candidate = ModelCandidate(name: base, folder: path, versions: versions)
+        if FileSystem.isRegularFile(configurationPath) {
+            candidate.configuration = .text(
+                try FileSystem.readAll(
+                    configurationPath, limit: RepositoryScanner.configurationByteCountMax),
+                path: configurationPath)
+        }
+        return candidate
+    }
+
+    package static func isEncoderFolder(_ path: String) -> Bool {
+        FileSystem.isRegularFile(PathName.join(path, "config.json"))
+            && FileSystem.isRegularFile(PathName.join(path, "model.safetensors"))
+    }
+
+    /// A number that changes when a file's size, time or identity does, or a folder's list of files.
+    package static func fingerprint(_ path: String) -> UInt64 {
+        var hasher = Hasher()
+        combine(path, into: &hasher)
+        if FileSystem.isDirectory(path) {
+            for name in (try? FileSystem.list(path, limit: 10_000)) ?? [] {
+                hasher.combine(name)
+                combine(PathName.join(path, name), into: &hasher)
+            }
+        }
+        return UInt64(truncatingIfNeeded: hasher.finalize())
+    }
+
+    private static func combine(_ path: String, into hasher: inout Hasher) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return }
+        hasher.combine(status.st_ino)
+        hasher.combine(status.st_size)
+        hasher.combine(status.st_mtim.tv_sec)
+        hasher.combine(status.st_mtim.tv_nsec)
+    }
+}
