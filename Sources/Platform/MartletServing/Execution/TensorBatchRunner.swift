@@ -3,6 +3,8 @@
 
 package import MartletBase
 package import MartletEngine
+internal import MartletFormats
+internal import MartletStorage
 internal import MartletTensor
 
 /// Runs batches of tensors on one engine context: joins inputs along the first axis, runs, and
@@ -158,6 +160,10 @@ extension ServingError {
     package init(engineFailure error: any Error) {
         if let error = error as? ServingError {
             self = error
+            return
+        }
+        if error is FormatError || error is StorageError {
+            self.init(.invalidArgument, "\(error)", cause: error)
             return
         }
         guard let error = error as? EngineError else {

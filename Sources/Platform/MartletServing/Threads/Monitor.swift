@@ -15,14 +15,13 @@ internal import Glibc
     package init() {
         unsafe mutex = .allocate(capacity: 1)
         unsafe condition = .allocate(capacity: 1)
-        unsafe mutex.initialize(to: pthread_mutex_t())
-        unsafe condition.initialize(to: pthread_cond_t())
         unsafe pthread_mutex_init(mutex, nil)
-        var attributes = pthread_condattr_t()
-        unsafe pthread_condattr_init(&attributes)
-        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        unsafe pthread_cond_init(condition, &attributes)
-        unsafe pthread_condattr_destroy(&attributes)
+        let attributes = UnsafeMutablePointer<pthread_condattr_t>.allocate(capacity: 1)
+        unsafe pthread_condattr_init(attributes)
+        unsafe pthread_condattr_setclock(attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(condition, attributes)
+        unsafe pthread_condattr_destroy(attributes)
+        unsafe attributes.deallocate()
     }
 
     deinit {

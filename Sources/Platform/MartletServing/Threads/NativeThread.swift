@@ -19,15 +19,18 @@ package enum NativeThread {
     package static func start(
         name: String, _ body: @escaping @Sendable () -> Void
     ) throws(ServingError) {
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        unsafe pthread_attr_setstacksize(&attributes, stackBytes)
-        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
+        unsafe pthread_attr_init(attributes)
+        defer {
+            unsafe pthread_attr_destroy(attributes)
+            unsafe attributes.deallocate()
+        }
+        unsafe pthread_attr_setstacksize(attributes, stackBytes)
+        unsafe pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
         let start = unsafe Unmanaged.passRetained(Start(body))
         var thread = pthread_t()
         let status = unsafe pthread_create(
-            &thread, &attributes,
+            &thread, attributes,
             { argument in
                 if let argument = unsafe argument {
                     let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
