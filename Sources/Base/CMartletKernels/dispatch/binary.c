@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 #include "binary.h"
+#include "table.h"
 #include "walk.h"
 
 typedef struct {
@@ -14,9 +15,13 @@ typedef struct {
 
 static void binary_row(void *context, const int64_t *offsets, int64_t count) {
     const job *j = context;
-    martlet_binary_row(
-        j->type, j->op, j->a + offsets[1] * j->bytes, j->a_stride, j->b + offsets[2] * j->bytes,
-        j->b_stride, j->y + offsets[0] * j->result_bytes, count);
+    const char *a = j->a + offsets[1] * j->bytes, *b = j->b + offsets[2] * j->bytes;
+    char *y = j->y + offsets[0] * j->result_bytes;
+    if (j->type == MARTLET_F32 &&
+        martlet_table()->binary(
+            j->op, (const float *)a, j->a_stride, (const float *)b, j->b_stride, y, count))
+        return;
+    martlet_binary_row(j->type, j->op, a, j->a_stride, b, j->b_stride, y, count);
 }
 
 int32_t martlet_binary_any(

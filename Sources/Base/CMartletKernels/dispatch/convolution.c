@@ -1,27 +1,98 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-#include "internal.h"
+#include "convolution.h"
+
+#include "product.h"
+
+static int can_do(const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algorithm) {
+    int dense = s->stride_height == 1 && s->stride_width == 1 && s->groups == 1;
+    switch (algorithm) {
+    case MARTLET_CONV_GEMM:
+        return dense && s->kernel_height == 1 && s->kernel_width == 1 && s->pad_top == 0 &&
+               s->pad_left == 0 && s->out_height == s->in_height && s->out_width == s->in_width;
+    case MARTLET_CONV_DIRECT: return 1;
+    case MARTLET_CONV_DEPTHWISE:
+        return s->groups == s->in_channels && s->groups == s->out_channels;
+    case MARTLET_CONV_WINOGRAD:
+        return dense && s->kernel_height == 3 && s->kernel_width == 3 &&
+               s->dilation_height == 1 && s->dilation_width == 1 && s->in_channels % 16 == 0 &&
+               s->out_channels % 16 == 0;
+    default: return 0;
+    }
+}
+
+static martlet_conv_algorithm choose(const martlet_conv2d_f32_shape *s) {
+    if (can_do(s, MARTLET_CONV_GEMM)) return MARTLET_CONV_GEMM;
+    if (s->groups > 1 && can_do(s, MARTLET_CONV_DEPTHWISE)) return MARTLET_CONV_DEPTHWISE;
+    int large = s->out_height >= 12 && s->out_width >= 12;
+    if (large && can_do(s, MARTLET_CONV_WINOGRAD)) return MARTLET_CONV_WINOGRAD;
+    return MARTLET_CONV_DIRECT;
+}
 
 martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(
     const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algorithm, int32_t threads) {
-    (void)algorithm, (void)threads;
-    martlet_conv2d_f32_plan plan = {MARTLET_CONV_DIRECT, 0, 64};
-    plan.packed_bytes = sizeof(float) * (size_t)(s->out_channels * (s->in_channels / s->groups) *
-                                                 s->kernel_height * s->kernel_width);
+    martlet_conv2d_f32_plan plan = {can_do(s, algorithm) ? algorithm : choose(s), 0, 0,
+                                    martlet_pool_threads(threads)};
+    switch (plan.algorithm) {
+    case MARTLET_CONV_GEMM:
+        plan.packed_bytes = martlet_gemm_f32_pack_b_bytes(s->in_channels, s->out_channels);
+        plan.scratch_bytes = martlet_gemm_f32_scratch_bytes(
+            s->batch * s->out_height * s->out_width, s->out_channels, s->in_channels, threads);
+        break;
+    case MARTLET_CONV_DEPTHWISE:
+        plan.packed_bytes =
+            (size_t)(s->kernel_height * s->kernel_width * s->in_channels) * sizeof(float);
+        plan.scratch_bytes = martlet_conv_depthwise_scratch_bytes(s, threads);
+        break;
+    case MARTLET_CONV_WINOGRAD:
+        plan.packed_bytes = martlet_conv_winograd_packed_bytes(s);
+        plan.scratch_bytes = martlet_conv_winograd_scratch_bytes(s, threads);
+        break;
+    default:
+        plan.packed_bytes = martlet_conv_direct_packed_bytes(s);
+        plan.scratch_bytes = martlet_conv_direct_scratch_bytes(s, threads);
+        break;
+    }
     return plan;
 }
 
 void martlet_conv2d_f32_pack(
-    const martlet_conv2d_f32_shape *shape, martlet_conv_algorithm algorithm, const float *weights,
+    const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algorithm, const float *weights,
     void *packed) {
-    memcpy(packed, weights, martlet_conv2d_f32_make_plan(shape, algorithm, 1).packed_bytes);
+    int64_t kernel = s->kernel_height * s->kernel_width;
+    switch (can_do(s, algorithm) ? algorithm : choose(s)) {
+    case MARTLET_CONV_GEMM:
+        martlet_gemm_f32_pack_b(weights, 1, s->in_channels, s->in_channels, s->out_channels, packed);
+        break;
+    case MARTLET_CONV_DEPTHWISE:
+        for (int64_t c = 0; c < s->in_channels; c++)
+            for (int64_t t = 0; t < kernel; t++)
+                ((float *)packed)[t * s->in_channels + c] = weights[c * kernel + t];
+        break;
+    case MARTLET_CONV_WINOGRAD: martlet_conv_winograd_pack(s, weights, packed); break;
+    default: martlet_conv_direct_pack(s, weights, packed); break;
+    }
 }
 
 void martlet_conv2d_f32(
-    const martlet_conv2d_f32_shape *shape, const martlet_conv2d_f32_plan *plan, const float *x,
+    const martlet_conv2d_f32_shape *s, const martlet_conv2d_f32_plan *plan, const float *x,
     const void *packed, float *y, const martlet_epilogue_f32 *epilogue, void *scratch,
     int32_t threads) {
-    (void)plan, (void)scratch, (void)threads;
-    martlet_conv2d_f32_reference(shape, x, packed, y, epilogue);
+    if (s->batch <= 0 || s->out_height <= 0 || s->out_width <= 0 || s->out_channels <= 0) return;
+    martlet_conv conv = {s, x, packed, y, epilogue, scratch,
+                         (int32_t)martlet_min(martlet_pool_threads(threads), plan->threads),
+                         plan->threads};
+    switch (plan->algorithm) {
+    case MARTLET_CONV_GEMM: {
+        martlet_product p = {
+            s->batch * s->out_height * s->out_width, s->out_channels, s->in_channels, x,
+            s->in_pixel_stride, 1, packed, y, s->out_pixel_stride, 1, *epilogue};
+        martlet_product_parallel(&p, scratch, conv.threads);
+        break;
+    }
+    case MARTLET_CONV_DEPTHWISE: martlet_conv_depthwise(&conv); break;
+    case MARTLET_CONV_WINOGRAD: martlet_conv_winograd(&conv); break;
+    default: martlet_conv_direct(&conv); break;
+    }
 }

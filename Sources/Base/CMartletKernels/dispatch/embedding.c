@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-#include "internal.h"
+#include "table.h"
 
 typedef struct {
     const float *x;
@@ -63,7 +63,7 @@ float martlet_dot_f32_reference(const float *a, const float *b, int64_t n) {
 }
 
 float martlet_dot_f32(const float *a, const float *b, int64_t n) {
-    return martlet_dot_f32_reference(a, b, n);
+    return martlet_table()->dot(a, b, n);
 }
 
 float martlet_cosine_f32(const float *a, const float *b, int64_t n) {
@@ -72,20 +72,18 @@ float martlet_cosine_f32(const float *a, const float *b, int64_t n) {
 }
 
 float martlet_distance_f32(const float *a, const float *b, int64_t n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-    return (float)sum;
+    return martlet_table()->distance(a, b, n);
 }
 
 void martlet_f32_to_f16(const float *x, uint16_t *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] = martlet_f16_of(x[i]);
+    martlet_table()->f32_to_f16(x, y, n);
 }
 void martlet_f16_to_f32(const uint16_t *x, float *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] = martlet_of_f16(x[i]);
+    martlet_table()->f16_to_f32(x, y, n);
 }
 void martlet_f32_to_bf16(const float *x, uint16_t *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] = martlet_bf16_of(x[i]);
+    martlet_table()->f32_to_bf16(x, y, n);
 }
 void martlet_bf16_to_f32(const uint16_t *x, float *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] = martlet_of_bf16(x[i]);
+    martlet_table()->bf16_to_f32(x, y, n);
 }

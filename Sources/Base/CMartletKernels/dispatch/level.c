@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "table.h"
 
 static _Atomic int current = -1;
 
@@ -39,6 +39,16 @@ martlet_level martlet_kernels_force(martlet_level level) {
     if (level > most) level = most;
     atomic_store_explicit(&current, (int)level, memory_order_relaxed);
     return level;
+}
+
+const martlet_kernel_table *martlet_table(void) {
+    switch (martlet_kernels_level()) {
+#if defined(MARTLET_X86)
+    case MARTLET_LEVEL_AVX512: return &martlet_table_avx512;
+    case MARTLET_LEVEL_AVX2: return &martlet_table_avx2;
+#endif
+    default: return &martlet_table_plain;
+    }
 }
 
 int32_t martlet_dtype_bytes(martlet_dtype type) {

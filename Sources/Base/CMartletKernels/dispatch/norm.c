@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-#include "internal.h"
+#include "table.h"
 
 typedef struct {
     const martlet_norm_f32_args *args;
@@ -32,11 +32,11 @@ static void run_norm(
 }
 
 void martlet_layer_norm_f32(const martlet_norm_f32_args *args, int32_t threads) {
-    run_norm(args, martlet_layer_norm_f32_reference, threads);
+    run_norm(args, martlet_table()->layer_norm, threads);
 }
 
 void martlet_rms_norm_f32(const martlet_norm_f32_args *args, int32_t threads) {
-    run_norm(args, martlet_rms_norm_f32_reference, threads);
+    run_norm(args, martlet_table()->rms_norm, threads);
 }
 
 typedef struct {
@@ -48,15 +48,23 @@ typedef struct {
 
 static void softmax_part(void *context, int32_t part, int32_t parts) {
     const softmax_job *j = context;
+    const martlet_kernel_table *table = martlet_table();
     int64_t from, to, size = j->n * j->inner;
     martlet_share(j->outer, part, parts, &from, &to);
-    martlet_softmax_f32_reference(
-        j->x + from * size, j->y + from * size, to - from, j->n, j->inner, j->logarithm);
+    for (int64_t o = from; o < to; o++) {
+        const float *x = j->x + o * size;
+        float *y = j->y + o * size;
+        if (j->inner == 1)
+            table->softmax_row(x, y, j->n, j->logarithm);
+        else
+            table->softmax_columns(x, y, j->n, j->inner, j->inner, j->logarithm);
+    }
 }
 
 void martlet_softmax_f32(
     const float *x, float *y, int64_t outer, int64_t n, int64_t inner, int32_t logarithm,
     int32_t threads) {
+    if (n <= 0 || inner <= 0) return;
     softmax_job j = {x, y, outer, n, inner, logarithm};
     martlet_parallel_for(
         martlet_parts(outer * n * inner * 4, outer, threads), threads, softmax_part, &j);
@@ -73,6 +81,14 @@ typedef struct {
 static void scale_part(void *context, int32_t part, int32_t parts) {
     const scale_job *j = context;
     int64_t from, to;
+    if (j->inner == 1) {
+        martlet_share(j->outer, part, parts, &from, &to);
+        for (int64_t r = from; r < to; r++)
+            martlet_table()->scale_shift(
+                j->x + r * j->channels, j->scale, j->shift, j->y + r * j->channels, j->channels,
+                j->activation, j->minimum, j->maximum);
+        return;
+    }
     martlet_share(j->outer * j->channels, part, parts, &from, &to);
     for (int64_t r = from; r < to; r++) {
         float scale = j->scale[r % j->channels], shift = j->shift[r % j->channels];
@@ -80,8 +96,8 @@ static void scale_part(void *context, int32_t part, int32_t parts) {
         float *y = j->y + r * j->inner;
         for (int64_t i = 0; i < j->inner; i++) y[i] = x[i] * scale + shift;
         if (j->activation == MARTLET_ACTIVATION_NONE) continue;
-        for (int64_t i = 0; i < j->inner; i++)
-            y[i] = martlet_activate(j->activation, y[i], j->minimum, j->maximum);
+        martlet_table()->activate(
+            j->activation, y, 1, j->inner, j->inner, j->minimum, j->maximum);
     }
 }
 
@@ -91,8 +107,9 @@ void martlet_scale_shift_f32(
     int32_t threads) {
     scale_job j = {x, scale, shift, y, outer, channels, inner, activation, minimum, maximum};
     martlet_parallel_for(
-        martlet_parts(outer * channels * inner, outer * channels, threads), threads, scale_part,
-        &j);
+        martlet_parts(
+            outer * channels * inner, inner == 1 ? outer : outer * channels, threads),
+        threads, scale_part, &j);
 }
 
 typedef struct {

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 #include "reduction.h"
+#include "table.h"
 
 typedef struct {
     martlet_dtype type;
@@ -15,10 +16,14 @@ static void reduce_part(void *context, int32_t part, int32_t parts) {
     const job *j = context;
     int64_t from, to;
     martlet_share(j->outer, part, parts, &from, &to);
-    for (int64_t o = from; o < to; o++)
-        martlet_reduce_block(
-            j->type, j->op, j->x + o * j->n * j->inner * j->bytes, j->y + o * j->inner * j->bytes,
-            j->n, j->inner);
+    for (int64_t o = from; o < to; o++) {
+        const char *x = j->x + o * j->n * j->inner * j->bytes;
+        char *y = j->y + o * j->inner * j->bytes;
+        if (j->type == MARTLET_F32 &&
+            martlet_table()->reduce(j->op, (const float *)x, (float *)y, j->n, j->inner))
+            continue;
+        martlet_reduce_block(j->type, j->op, x, y, j->n, j->inner);
+    }
 }
 
 int32_t martlet_reduce(

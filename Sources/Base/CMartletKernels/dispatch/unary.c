@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+#include "table.h"
 #include "unary.h"
 
 typedef struct {
@@ -17,6 +18,11 @@ static void unary_part(void *context, int32_t part, int32_t parts) {
     int64_t from, to, bytes = martlet_dtype_bytes(j->type);
     int boolean = j->op == MARTLET_IS_NAN || j->op == MARTLET_IS_INF;
     martlet_share(j->n, part, parts, &from, &to);
+    if (j->type == MARTLET_F32 &&
+        martlet_table()->unary(
+            j->op, (const float *)j->x + from, (float *)j->y + from, to - from, (float)j->alpha,
+            (float)j->beta))
+        return;
     martlet_unary_block(
         j->type, j->op, j->x + from * bytes, j->y + from * (boolean ? 1 : bytes), to - from,
         j->alpha, j->beta);

@@ -34,10 +34,11 @@ typedef struct martlet_conv2d_f32_plan {
     martlet_conv_algorithm algorithm;
     size_t packed_bytes;   // depends on the algorithm and the weight's shape only
     size_t scratch_bytes;  // depends on the whole shape and the threads
+    int32_t threads;       // the most the scratch is for
 } martlet_conv2d_f32_plan;
 
 /// Chooses an algorithm, or takes the given one if it can do the shape (else chooses). Winograd is
-/// chosen for at least 16 channels on both sides and an output of at least 12x12 pixels (measured:
+/// chosen for channels in multiples of 16 on both sides and an output of at least 12x12 pixels (measured:
 /// below, the tiles' waste and the 36 weight planes eat the gain). A weight packed for an algorithm
 /// serves every image size: pass that algorithm when only the size changes.
 martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(

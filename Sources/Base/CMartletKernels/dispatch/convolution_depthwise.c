@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+#include "convolution.h"
+
+static size_t slot_bytes(const martlet_conv2d_f32_shape *s) {
+    return (size_t)martlet_round_up(
+        s->kernel_height * s->kernel_width * 2 * (int64_t)sizeof(float *), 4096);
+}
+
+size_t martlet_conv_depthwise_scratch_bytes(const martlet_conv2d_f32_shape *s, int32_t threads) {
+    return slot_bytes(s) * (size_t)martlet_pool_threads(threads);
+}
+
+// Lists the taps of output pixel (oy, ox) that lie inside the image; gives their number.
+static int64_t list_taps(
+    const martlet_conv *conv, int64_t n, int64_t oy, int64_t ox, const float **pixels,
+    const float **weights) {
+    const martlet_conv2d_f32_shape *s = conv->s;
+    int64_t count = 0;
+    for (int64_t ky = 0; ky < s->kernel_height; ky++) {
+        int64_t iy = oy * s->stride_height + ky * s->dilation_height - s->pad_top;
+        if (iy < 0 || iy >= s->in_height) continue;
+        for (int64_t kx = 0; kx < s->kernel_width; kx++) {
+            int64_t ix = ox * s->stride_width + kx * s->dilation_width - s->pad_left;
+            if (ix < 0 || ix >= s->in_width) continue;
+            pixels[count] =
+                conv->x + ((n * s->in_height + iy) * s->in_width + ix) * s->in_pixel_stride;
+            weights[count++] = conv->packed + (ky * s->kernel_width + kx) * s->in_channels;
+        }
+    }
+    return count;
+}
+
+static void depthwise_part(void *context, int32_t part, int32_t parts) {
+    const martlet_conv *conv = context;
+    const martlet_conv2d_f32_shape *s = conv->s;
+    const martlet_epilogue_f32 *e = conv->epilogue;
+    const martlet_kernel_table *table = martlet_table();
+    const float **pixels =
+        (const float **)(conv->scratch + (size_t)martlet_parallel_slot() * slot_bytes(s));
+    const float **weights = pixels + s->kernel_height * s->kernel_width;
+    int64_t from, to;
+    martlet_share(s->batch * s->out_height, part, parts, &from, &to);
+    for (int64_t line = from; line < to; line++) {
+        int64_t taps = 0;
+        int64_t right = s->in_width - 1 + s->pad_left - (s->kernel_width - 1) * s->dilation_width;
+        for (int64_t ox = 0; ox < s->out_width; ox++) {
+            int64_t at = ox * s->stride_width;
+            // Inside the image the next pixel's taps are this one's, moved by the stride.
+            if (taps > 0 && at - s->stride_width >= s->pad_left && at <= right)
+                for (int64_t t = 0; t < taps; t++)
+                    pixels[t] += s->stride_width * s->in_pixel_stride;
+            else
+                taps = list_taps(
+                    conv, line / s->out_height, line % s->out_height, ox, pixels, weights);
+            int64_t out = line * s->out_width + ox;
+            float *y = conv->y + out * s->out_pixel_stride;
+            const float *residual = e->residual ? e->residual + out * e->residual_stride : NULL;
+            table->depthwise(
+                pixels, weights, taps, y, e->bias, residual, s->in_channels);
+            if (e->activation != MARTLET_ACTIVATION_NONE)
+                table->activate(e->activation, y, 1, s->in_channels, s->in_channels, e->minimum,
+                                e->maximum);
+        }
+    }
+}
+
+void martlet_conv_depthwise(const martlet_conv *conv) {
+    const martlet_conv2d_f32_shape *s = conv->s;
+    int64_t lines = s->batch * s->out_height;
+    int64_t effort =
+        lines * s->out_width * s->out_channels * s->kernel_height * s->kernel_width / 4;
+    martlet_parallel_for(
+        martlet_parts(effort, lines, conv->threads), conv->threads, depthwise_part,
+        (void *)conv);
+}

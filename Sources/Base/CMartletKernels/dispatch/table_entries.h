@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+// The part of a table that vector_kernels.h provides.
+    .activate = NAME(activate), .softmax_scores = NAME(softmax_scores), .scale = NAME(scale),
+    .softmax_row = NAME(softmax_row), .softmax_columns = NAME(softmax_columns),
+    .layer_norm = NAME(layer_norm), .rms_norm = NAME(rms_norm), .unary = NAME(unary),
+    .binary = NAME(binary), .reduce = NAME(reduce), .dot = NAME(dot), .distance = NAME(distance),
+    .f32_to_bf16 = NAME(f32_to_bf16), .bf16_to_f32 = NAME(bf16_to_f32),
+    .depthwise = NAME(depthwise), .winograd_input = NAME(winograd_input),
+    .winograd_output = NAME(winograd_output), .finish = NAME(finish),
+    .scale_shift = NAME(scale_shift),
