@@ -18,6 +18,15 @@ package enum KernelPool {
     /// Threads a loop can use, the caller included. Starts the pool if need be.
     package static var size: Int { Int(martlet_pool_size()) }
 
+    /// The instruction-set level that kernels run at: "avx512", "avx2" or "reference".
+    package static var levelName: String {
+        switch martlet_kernels_level() {
+        case MARTLET_LEVEL_AVX512: "avx512"
+        case MARTLET_LEVEL_AVX2: "avx2"
+        default: "reference"
+        }
+    }
+
     /// Calls `body` once for each part in `0 ..< parts`, in no order and on at most
     /// `maximumThreads` threads (0: all), and returns when all parts are done. A loop inside a part
     /// runs serially. Costs well under a microsecond while the workers are awake.

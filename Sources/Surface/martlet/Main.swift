@@ -18,6 +18,7 @@ struct Main: AsyncParsableCommand {
             """,
         version: Release.version,
         subcommands: [
+            BenchCommand.self,
             ConfigCommand.self, DemoCommand.self,
         ])
 }
