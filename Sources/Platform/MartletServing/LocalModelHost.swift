@@ -55,7 +55,8 @@ public final class LocalModelHost: ModelHost {
 
     /// A host that has loaded nothing yet: `start` or `run` does.
     public init(
-        _ options: ServingOptions, engine: any Engine, time: any TimeSource = SystemTime()
+        _ options: ServingOptions, engine: any Engine = NativeEngine(),
+        time: any TimeSource = SystemTime()
     ) {
         self.options = options
         let timekeeper = Timekeeper(time: time)
@@ -66,7 +67,9 @@ public final class LocalModelHost: ModelHost {
         scanner = RepositoryScanner(paths: options.paths)
         let loader = ModelLoader(
             engine: engine, engineOptions: options.engineOptions, time: time,
-            timekeeper: timekeeper)
+            timekeeper: timekeeper,
+            workers: WorkerPool(
+                name: "martlet-text", threads: options.encoderThreads, waitingMax: 1024))
         repository = ModelRepository(
             table: table, loadThreads: options.loadThreads, logger: options.logger
         ) { version, candidate, configuration in
@@ -77,7 +80,7 @@ public final class LocalModelHost: ModelHost {
     /// A host with every model under `paths` loaded.
     /// - Throws: `ServingError` naming each model that could not be loaded.
     public static func open(
-        _ paths: [String], engine: any Engine
+        _ paths: [String], engine: any Engine = NativeEngine()
     ) async throws -> LocalModelHost {
         let host = LocalModelHost(ServingOptions(paths: paths), engine: engine)
         try await host.start()

@@ -3,6 +3,7 @@
 
 package import MartletBase
 package import MartletTensor
+package import MartletTokenizers
 package import ServiceContextModule
 
 /// One request's part in a batch: its inputs in the model's order, and where its answer goes.
@@ -14,6 +15,8 @@ package final class BatchItem: @unchecked Sendable {
     package typealias Completion = @Sendable (Result<[Tensor], ServingError>, BatchItem) -> Void
 
     package let inputs: [Tensor]
+    /// Texts to be padded and run instead of `inputs`.
+    package let encodings: [Encoding]
     package let claim: BatcherState<BatchItem>.Claim
     package let context: ServiceContext
     private let completion: Completion
@@ -23,10 +26,12 @@ package final class BatchItem: @unchecked Sendable {
     package var result: Result<[Tensor], ServingError>?
 
     package init(
-        inputs: [Tensor], claim: BatcherState<BatchItem>.Claim,
+        inputs: [Tensor] = [], encodings: [Encoding] = [],
+        claim: BatcherState<BatchItem>.Claim,
         context: ServiceContext = .topLevel, completion: @escaping Completion
     ) {
         self.inputs = inputs
+        self.encodings = encodings
         self.claim = claim
         self.context = context
         self.completion = completion

@@ -3,8 +3,6 @@
 
 package import MartletBase
 package import MartletEngine
-internal import MartletFormats
-internal import MartletStorage
 internal import MartletTensor
 
 /// Runs batches of tensors on one engine context: joins inputs along the first axis, runs, and
@@ -39,7 +37,7 @@ package final class TensorBatchRunner: BatchRunner {
             try scatter(to: batch)
             times.output = computed.duration(to: time.now()).nanosecondsSaturating
         } catch {
-            let failure = ServingError(engineFailure: error)
+            let failure = ServingError(failure: error)
             for item in batch { item.result = .failure(failure) }
         }
         inputs.removeAll(keepingCapacity: true)
@@ -152,32 +150,5 @@ struct RowSlicer {
             throw EngineError(.internal, "a BYTES output ends inside an element")
         }
         return position - offset
-    }
-}
-
-extension ServingError {
-    /// An engine's failure in the doors' terms.
-    package init(engineFailure error: any Error) {
-        if let error = error as? ServingError {
-            self = error
-            return
-        }
-        if error is FormatError || error is StorageError {
-            self.init(.invalidArgument, "\(error)", cause: error)
-            return
-        }
-        guard let error = error as? EngineError else {
-            self.init(.internal, "the model's run failed: \(error)", cause: error)
-            return
-        }
-        let code: Code =
-            switch error.code {
-            case .invalidInput: .invalidArgument
-            case .cancelled: .cancelled
-            case .unsupported: .unsupported
-            case .limitExceeded: .payloadTooLarge
-            default: .internal
-            }
-        self.init(code, error.message, cause: error)
     }
 }

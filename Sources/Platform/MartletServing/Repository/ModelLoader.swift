@@ -3,6 +3,7 @@
 
 package import MartletBase
 package import MartletEngine
+internal import MartletLanguage
 internal import MartletStorage
 internal import MartletTensor
 
@@ -12,15 +13,18 @@ package struct ModelLoader: Sendable {
     package var engineOptions: EngineOptions
     package var time: any TimeSource
     package var timekeeper: Timekeeper
+    /// Encode texts and run the stages around models.
+    package var workers: WorkerPool
 
     package init(
         engine: any Engine, engineOptions: EngineOptions, time: any TimeSource,
-        timekeeper: Timekeeper
+        timekeeper: Timekeeper, workers: WorkerPool
     ) {
         self.engine = engine
         self.engineOptions = engineOptions
         self.time = time
         self.timekeeper = timekeeper
+        self.workers = workers
     }
 
     /// - Parameter configuration: as written; completed here with what the model says.
@@ -34,8 +38,14 @@ package struct ModelLoader: Sendable {
             let session = try engine.load(.onnxFile(path: path), options: engineOptions)
             return try serve(
                 session, version: version, of: candidate, configuration: configuration)
-        case .encoderFolder, .folder:
-            throw ServingError(.unsupported, "model '\(candidate.name)': not served yet")
+        case .encoderFolder(let folder):
+            let encoder = try TextEncoder(
+                folder: folder, engine: engine, options: engineOptions,
+                includesHiddenState: false)
+            return try serve(
+                encoder, version: version, of: candidate, configuration: configuration)
+        case .folder(let folder):
+            throw configuration.invalid("'\(folder)' holds no model")
         }
     }
 
@@ -80,6 +90,34 @@ package struct ModelLoader: Sendable {
             name: candidate.name, version: number, configuration: configuration,
             inputs: signature.inputs.map(signature.spec),
             outputs: signature.outputs.compactMap { $0.map(signature.spec) },
+            statistics: statistics, executor: executor)
+    }
+
+    private func serve(
+        _ encoder: TextEncoder, version: ModelCandidate.Version, of candidate: ModelCandidate,
+        configuration: ModelConfiguration
+    ) throws -> ServedModel {
+        var configuration = configuration
+        let (inputs, outputs) = TextExecutor.signature(encoder)
+        let signature = ModelSignature(inputs: inputs, outputs: outputs)
+        _ = try configuration.complete(with: signature)
+        let number = String(version.number)
+        let statistics = StatisticsRecorder(name: candidate.name, version: number)
+        statistics.setMemory(bytes: encoder.session.memoryBytes)
+        let batcher = try Batcher(
+            name: candidate.name, policy: BatchingPolicy(configuration),
+            instances: configuration.instanceCount, time: time, timekeeper: timekeeper,
+            observer: statistics
+        ) { try TextBatchRunner(encoder: encoder, time: time) }
+        let executor = TextExecutor(
+            model: candidate.name, version: number, encoder: encoder,
+            rowsMax: configuration.maxBatchSize, batcher: batcher, workers: workers)
+        let isCrossEncoder = encoder.kind != .embedder && encoder.outputSize == 1
+        return ServedModel(
+            name: candidate.name, version: number, configuration: configuration,
+            inputs: inputs, outputs: outputs,
+            capabilities: encoder.kind == .embedder
+                ? .embedding : isCrossEncoder ? .reranking : [],
             statistics: statistics, executor: executor)
     }
 

@@ -22,7 +22,7 @@ extension ModelRepository {
                 throw configuration.invalid("no version is available under its version policy")
             }
         } catch {
-            let failure = ServingError(engineFailure: error)
+            let failure = ServingError(failure: error)
             records.withLock {
                 $0[name]?.failure = failure.message
                 $0[name]?.candidate = candidate
@@ -84,7 +84,7 @@ extension ModelRepository {
                 "loaded", metadata: ["model": "\(name)", "version": "\(version.number)"])
             return .success(served)
         } catch {
-            let failure = ServingError(engineFailure: error)
+            let failure = ServingError(failure: error)
             step(name, version.number, .failed(reason: failure.message))
             records.withLock { records in
                 guard let record = records[name]?.versions[version.number] else { return }

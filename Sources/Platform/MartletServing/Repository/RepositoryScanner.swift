@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Glibc
+internal import MartletLanguage
 internal import MartletStorage
 
 /// Finds models under the paths that the server was given.
@@ -113,8 +114,7 @@ package struct RepositoryScanner: Sendable {
     }
 
     package static func isEncoderFolder(_ path: String) -> Bool {
-        FileSystem.isRegularFile(PathName.join(path, "config.json"))
-            && FileSystem.isRegularFile(PathName.join(path, "model.safetensors"))
+        ModelFolder.isModelFolder(path)
     }
 
     /// A number that changes when a file's size, time or identity does, or a folder's list of files.
