@@ -137,20 +137,47 @@ extension LocalModelHost {
         model: String, configuration: String?, files: [String: [UInt8]]
     ) async throws {
         try requireExplicitControl()
-        guard var candidate = try scanner.find(model) else {
+        let uploaded: UploadedFiles?
+        var found: ModelCandidate?
+        if files.isEmpty {
+            uploaded = nil
+            found = try scanner.find(model)
+        } else {
+            guard configuration != nil else {
+                throw ServingError(
+                    .invalidArgument,
+                    "failed to load '\(model)', override model directory requires model config")
+            }
+            let written = try UploadedFiles(model: model, files: files)
+            uploaded = written
+            found = try RepositoryScanner(paths: []).model(at: written.folder)
+            found?.name = model
+        }
+        guard var candidate = found else {
             throw ServingError(
                 .invalidArgument,
                 "failed to load '\(model)', failed to poll from model repository")
         }
         if let configuration { candidate.configuration = .json(Array(configuration.utf8)) }
         let failures = await apply([candidate])
+        withExtendedLifetime(uploaded) {}
         if let failure = failures.first { throw ServingError(.invalidArgument, failure) }
     }
 
     public func unload(model: String, includingDependents: Bool) async throws {
         try requireExplicitControl()
-        try await withCheckedThrowingContinuation { continuation in
-            repository.unload(model) { continuation.resume(with: $0) }
+        var names = [model]
+        let entries = table.current.entries
+        if includingDependents, let ensemble = entries[model]?.latest?.configuration.ensemble {
+            let others = entries.filter { $0.key != model }.values
+                .compactMap { $0.latest?.configuration.ensemble }
+                .flatMap { $0.steps.map(\.modelName) }
+            names += Set(ensemble.steps.map(\.modelName)).subtracting(others)
+        }
+        for name in names {
+            try await withCheckedThrowingContinuation { continuation in
+                repository.unload(name) { continuation.resume(with: $0) }
+            }
         }
     }
 

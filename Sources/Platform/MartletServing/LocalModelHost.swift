@@ -5,6 +5,7 @@ public import Logging
 public import MartletBase
 public import MartletEngine
 public import MartletTensor
+public import ServiceLifecycle
 internal import Synchronization
 
 /// How a `LocalModelHost` serves.
@@ -30,6 +31,8 @@ public struct ServingOptions: Sendable {
     /// Threads that encode texts and run the stages around models.
     public var encoderThreads = 2
     public var pollInterval: Duration = .seconds(2)
+    /// How long a changed folder must stay as it is before it is loaded.
+    public var quietPeriod: Duration = .milliseconds(500)
     /// How long `run` waits for requests in flight once it is told to stop.
     public var drainTimeout: Duration = .seconds(30)
     public var allowsSharedMemory = false
@@ -42,7 +45,7 @@ public struct ServingOptions: Sendable {
 }
 
 /// Serves models in this process: seam 2's own implementation.
-public final class LocalModelHost: ModelHost {
+public final class LocalModelHost: ModelHost, Service {
     public let sharedMemory: SharedMemoryRegistry
     let options: ServingOptions
     let scanner: RepositoryScanner
@@ -74,7 +77,16 @@ public final class LocalModelHost: ModelHost {
             table: table, loadThreads: options.loadThreads, logger: options.logger
         ) { version, candidate, configuration in
             try loader.load(version, of: candidate, configuration: configuration)
+        } warm: { served, candidate in
+            try ModelWarmer(time: time).warm(served, folder: candidate.folder)
         }
+    }
+
+    deinit {
+        for entry in table.current.entries.values {
+            for served in entry.versions { served.executor.close {} }
+        }
+        timekeeper.stop()
     }
 
     /// A host with every model under `paths` loaded.

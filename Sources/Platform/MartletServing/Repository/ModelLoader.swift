@@ -35,6 +35,7 @@ package struct ModelLoader: Sendable {
     ) throws -> ServedModel {
         switch try resolve(version.location, configuration: configuration) {
         case .onnxFile(let path):
+            try checkDigest(path, configuration)
             let session = try engine.load(.onnxFile(path: path), options: engineOptions)
             return try serve(
                 session, version: version, of: candidate, configuration: configuration)
@@ -46,6 +47,23 @@ package struct ModelLoader: Sendable {
                 encoder, version: version, of: candidate, configuration: configuration)
         case .folder(let folder):
             throw configuration.invalid("'\(folder)' holds no model")
+        }
+    }
+
+    /// Compares a file with the SHA-256 beside it (`<file>.sha256`), if there is one.
+    private func checkDigest(_ path: String, _ configuration: ModelConfiguration) throws {
+        let digestPath = path + ".sha256"
+        guard FileSystem.isRegularFile(digestPath) else { return }
+        let text = try FileSystem.readText(digestPath, limit: 4096)
+        let word = text.split { $0.isWhitespace }.first.map(String.init) ?? ""
+        guard let expected = Digest(hexadecimal: word) else {
+            throw configuration.invalid("'\(digestPath)' does not begin with a SHA-256")
+        }
+        let file = try MappedFile(path: path)
+        let actual = unsafe Digest.sha256(file.bytes)
+        guard actual == expected else {
+            throw configuration.invalid(
+                "'\(path)' has the SHA-256 \(actual), expected \(expected)")
         }
     }
 

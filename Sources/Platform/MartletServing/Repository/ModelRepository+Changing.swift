@@ -75,6 +75,12 @@ extension ModelRepository {
         do {
             let served = try load(version, candidate, configuration)
             step(name, version.number, .loaded)
+            do {
+                try warm(served, candidate)
+            } catch {
+                served.executor.close {}
+                throw error
+            }
             step(name, version.number, .warmed)
             records.withLock {
                 $0[name]?.versions[version.number]?.fingerprint = version.fingerprint
@@ -147,8 +153,10 @@ extension ModelRepository {
     }
 
     private func close(_ name: String, _ retired: [(Int64, ServedModel, isReplaced: Bool)]) {
+        records.withLock { $0[name]?.closing += retired.count }
         for (number, served, isReplaced) in retired {
             served.executor.close { [weak self] in
+                self?.records.withLock { $0[name]?.closing -= 1 }
                 if !isReplaced { self?.step(name, number, .drained) }
             }
         }

@@ -17,6 +17,8 @@ package final class ModelRepository: Sendable {
         @Sendable (
             ModelCandidate.Version, ModelCandidate, ModelConfiguration
         ) throws -> ServedModel
+    /// Runs a built version's warm-up requests; blocks.
+    package typealias Warm = @Sendable (ServedModel, ModelCandidate) throws -> Void
     package typealias Completion = @Sendable (Result<Void, ServingError>) -> Void
 
     struct VersionRecord {
@@ -36,20 +38,25 @@ package final class ModelRepository: Sendable {
         /// Changes in line behind the one now under way.
         var isBusy = false
         var pending: [@Sendable () -> Void] = []
+        /// Versions taken out of the table whose last requests still run.
+        var closing = 0
     }
 
     let records = Mutex<[String: Record]>([:])
     let table: ModelTableReference
     let loaders: WorkerPool
     let load: Load
+    let warm: Warm
     let logger: Logger
 
     package init(
-        table: ModelTableReference, loadThreads: Int, logger: Logger, load: @escaping Load
+        table: ModelTableReference, loadThreads: Int, logger: Logger, load: @escaping Load,
+        warm: @escaping Warm
     ) {
         self.table = table
         self.logger = logger
         self.load = load
+        self.warm = warm
         loaders = WorkerPool(
             name: "martlet-load", threads: loadThreads,
             waitingMax: RepositoryScanner.modelCountMax)
@@ -110,10 +117,25 @@ package final class ModelRepository: Sendable {
     }
 
     /// Takes a model out of service; what is inside it is still answered.
-    package func unload(_ name: String, completion: @escaping Completion) {
+    /// - Parameter forgets: leave no trace in the index either.
+    package func unload(
+        _ name: String, forgets: Bool = false, completion: @escaping Completion
+    ) {
         enqueue(name, creating: nil, completion: completion) { [self] in
             retireAll(name)
+            if forgets { records.withLock { $0[name]?.versions = [:] } }
             return .success(())
+        }
+    }
+
+    /// Whether these models are out of the table and answer nothing any more.
+    package func isDrained(_ names: Set<String>) -> Bool {
+        records.withLock { records in
+            names.allSatisfy { name in
+                guard let record = records[name] else { return true }
+                return record.closing == 0 && !record.isBusy
+                    && record.versions.values.allSatisfy { $0.served == nil }
+            }
         }
     }
 

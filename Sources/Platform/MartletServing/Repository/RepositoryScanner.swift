@@ -71,7 +71,7 @@ package struct RepositoryScanner: Sendable {
     }
 
     /// The model that this very path is; nil when it is none, or a folder of some.
-    private func model(at path: String) throws -> ModelCandidate? {
+    package func model(at path: String) throws -> ModelCandidate? {
         let base = PathName.baseName(path)
         if path.hasSuffix(".onnx"), FileSystem.isRegularFile(path) {
             return ModelCandidate(
