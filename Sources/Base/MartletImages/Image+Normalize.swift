@@ -13,7 +13,7 @@ public enum ImageLayout: Sendable, Hashable {
 }
 
 extension Image {
-    /// Writes `(pixel / 255 - mean) / deviation`, channel by channel, to `width * height * 3` floats.
+    /// Writes `(pixel / 255 - mean) / deviation`, by channel, to `width * height * 3` floats.
     ///
     /// For another rule choose the two accordingly: mean 0 and deviation 1/255 keep 0 to 255.
     public func normalize(

@@ -93,6 +93,18 @@ public enum FileSystem {
         return unsafe String(cString: resolved)
     }
 
+    /// What tells one file from another, whatever its name.
+    struct Identity: Hashable {
+        var device: UInt64
+        var node: UInt64
+    }
+
+    static func identity(of path: String) -> Identity? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        return Identity(device: UInt64(status.st_dev), node: UInt64(status.st_ino))
+    }
+
     private static func mode(of path: String) -> mode_t? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }

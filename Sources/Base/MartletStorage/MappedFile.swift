@@ -50,7 +50,7 @@ public import MartletBase
     /// The file's bytes together with this object as their owner.
     public var region: ByteRegion { unsafe ByteRegion(borrowing: bytes, owner: self) }
 
-    /// Tells the kernel how a range (the whole file by default) will be used; a hint, never an error.
+    /// Tells the kernel how a range (default: the whole file) will be used; a hint, never an error.
     public func advise(_ advice: Advice, in range: Range<Int>? = nil) {
         let range = (range ?? 0..<count).clamped(to: 0..<count)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))

@@ -80,11 +80,13 @@ struct SafetensorsTests {
             (#"{"a":{"dtype":"F32","shape":[1e30],"data_offsets":[0,4]}}"#, .malformed),
             (#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}"#, .outOfBounds),
             (
-                #"{"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
+                #"{"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"#
+                    + #""b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
                 .malformed
             ),
             (
-                #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
+                #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"#
+                    + #""a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
                 .malformed
             ),
             (#"{"a":{"dtype":"U8","shape":[[[[[[8]]]]]],"data_offsets":[0,8]}}"#, .malformed),

@@ -31,7 +31,7 @@ martlet_image_status martlet_png_size(const uint8_t *bytes, size_t count, uint32
                                       uint32_t *height, martlet_image_message *message);
 
 // Decodes to width * height * 3 bytes of RGB, rows from the top. The size must be the one that
-// the size function answered. Grey, palette, 16-bit and CMYK images are converted, alpha is dropped.
+// the size function answered. Grey, palette, 16-bit and CMYK images are converted, alpha dropped.
 martlet_image_status martlet_jpeg_decode(const uint8_t *bytes, size_t count, uint32_t width,
                                          uint32_t height, uint8_t *pixels,
                                          martlet_image_message *message);

@@ -9,4 +9,7 @@
 // Writes the system's text for an errno value, always NUL-terminated; safe on any thread.
 void martlet_error_text(int number, char *text, size_t capacity);
 
+// pipe2 with both ends close-on-exec and non-blocking; 0, or the errno value.
+int martlet_wake_pipe(int ends[2]);
+
 #endif

@@ -12,7 +12,7 @@ public struct ONNXFile: Sendable {
     /// The mapped file's bytes.
     public let region: ByteRegion
 
-    /// Maps and reads a model. Throws `StorageError` for the file and `FormatError` for its contents.
+    /// Maps and reads a model. Throws `StorageError` for the file, `FormatError` for its contents.
     public init(path: String, limits: ONNXLimits = ONNXLimits()) throws {
         let file = try MappedFile(path: path)
         self.path = path
