@@ -10,6 +10,7 @@
 
 #define TARGET MARTLET_AVX2
 #define NAME(X) X##_avx2
+#define LANES 8
 #include "../dispatch/vector_kernels.h"
 #include "../dispatch/vector_winograd.h"
 

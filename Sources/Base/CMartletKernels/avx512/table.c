@@ -10,6 +10,7 @@
 
 #define TARGET MARTLET_AVX512
 #define NAME(X) X##_avx512
+#define LANES 16
 #include "../dispatch/vector_kernels.h"
 #include "../dispatch/vector_winograd.h"
 

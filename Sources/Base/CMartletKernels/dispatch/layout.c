@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+#include "table.h"
 #include "walk.h"
 
 typedef struct { uint64_t low, high; } pair64;
@@ -50,6 +51,61 @@ static int known_width(int32_t bytes) {
     return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16;
 }
 
+// Four-byte elements whose last dimension is contiguous on one side and another dimension on the
+// other: two-dimensional transpositions, in strips of up to STRIP of that other dimension.
+enum { STRIP = 64 };
+
+typedef struct {
+    martlet_walk outer;     // the other dimensions
+    float *to;
+    const float *from;
+    int64_t rows, columns, strips, from_stride, to_stride;
+} flip_job;
+
+static void flip_part(void *context, int32_t part, int32_t parts) {
+    const flip_job *j = context;
+    int64_t first, last, outer = 1;
+    for (int32_t d = 0; d < j->outer.rank; d++) outer *= j->outer.shape[d];
+    martlet_share(outer * j->strips, part, parts, &first, &last);
+    for (int64_t i = first; i < last; i++) {
+        int64_t column = i % j->strips * STRIP, rest = i / j->strips;
+        const float *from = j->from + column;
+        float *to = j->to + column * j->to_stride;
+        for (int32_t d = j->outer.rank - 1; d >= 0; d--) {
+            int64_t index = rest % j->outer.shape[d];
+            rest /= j->outer.shape[d];
+            to += index * j->outer.strides[0][d];
+            from += index * j->outer.strides[1][d];
+        }
+        martlet_table()->transpose(
+            from, j->from_stride, to, j->to_stride, j->rows,
+            martlet_min(STRIP, j->columns - column));
+    }
+}
+
+static int flip(const martlet_walk *w, float *to, const float *from, int32_t threads) {
+    int32_t last = w->rank - 1, other = last - 1;
+    if (w->rank < 2 || w->strides[0][last] != 1 || w->shape[last] < 4) return 0;
+    while (other >= 0 && !(w->strides[1][other] == 1 && w->shape[other] >= 4)) other--;
+    if (other < 0) return 0;
+    flip_job j = {*w, to, from, w->shape[last], w->shape[other],
+                  martlet_ceil_div(w->shape[other], STRIP), w->strides[1][last],
+                  w->strides[0][other]};
+    j.outer.rank = 0;
+    int64_t items = j.strips;
+    for (int32_t d = 0; d < last; d++) {
+        if (d == other) continue;
+        int32_t r = j.outer.rank++;
+        j.outer.shape[r] = w->shape[d];
+        items *= w->shape[d];
+        for (int32_t o = 0; o < 2; o++) j.outer.strides[o][r] = w->strides[o][d];
+    }
+    martlet_parallel_for(
+        martlet_parts(items * j.rows * martlet_min(STRIP, j.columns), items, threads), threads,
+        flip_part, &j);
+    return 1;
+}
+
 int32_t martlet_copy_strided(
     int32_t element_bytes, void *to, const void *from, int32_t rank, const int64_t *shape,
     const int64_t *to_strides, const int64_t *from_strides, int32_t threads) {
@@ -57,6 +113,7 @@ int32_t martlet_copy_strided(
     const int64_t *strides[] = {to_strides, from_strides};
     if (!known_width(element_bytes) || martlet_walk_make(&walk, rank, shape, 2, strides) != 0)
         return -1;
+    if (element_bytes == 4 && flip(&walk, to, from, threads)) return 0;
     copy_job j = {element_bytes, to, from, walk.strides[0][walk.rank - 1],
                   walk.strides[1][walk.rank - 1]};
     martlet_walk_run(&walk, threads, copy_walk_row, &j);

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-#include <float.h>
+#include "table.h"
 
-#include "internal.h"
+enum { TAPS = 64 };
 
 typedef struct {
     const martlet_pool2d_f32_args *args;
     int average;
 } pool_job;
 
-// One output pixel: the window's rows are walked channel by channel, which the compiler vectorises.
+// Windows of more than TAPS pixels go in several steps, the result so far being one of the pixels.
 static void pool_pixel(const martlet_pool2d_f32_args *a, int average, int64_t p) {
     int64_t ox = p % a->out_width, rest = p / a->out_width;
     int64_t oy = rest % a->out_height, n = rest / a->out_height;
     int64_t y0 = oy * a->stride_height - a->pad_top, x0 = ox * a->stride_width - a->pad_left;
     float *to = a->y + p * a->out_pixel_stride;
-    for (int64_t c = 0; c < a->channels; c++) to[c] = average ? 0 : -FLT_MAX;
-    int64_t count = 0;
+    const martlet_kernel_table *table = martlet_table();
+    const float *pixels[TAPS];
+    int64_t count = 0, taps = 0;
     for (int64_t ky = 0; ky < a->kernel_height; ky++)
         for (int64_t kx = 0; kx < a->kernel_width; kx++) {
             int64_t iy = y0 + ky * a->dilation_height, ix = x0 + kx * a->dilation_width;
@@ -26,17 +27,15 @@ static void pool_pixel(const martlet_pool2d_f32_args *a, int average, int64_t p)
             int inside = iy >= 0 && iy < a->in_height && ix >= 0 && ix < a->in_width;
             count += a->count_include_pad ? padded : inside;
             if (!inside) continue;
-            const float *from =
+            if (taps == TAPS) {
+                table->pool(pixels, taps, average, 1, to, a->channels);
+                pixels[0] = to;
+                taps = 1;
+            }
+            pixels[taps++] =
                 a->x + ((n * a->in_height + iy) * a->in_width + ix) * a->in_pixel_stride;
-            if (average)
-                for (int64_t c = 0; c < a->channels; c++) to[c] += from[c];
-            else
-                for (int64_t c = 0; c < a->channels; c++)
-                    to[c] = to[c] >= from[c] || to[c] != to[c] ? to[c] : from[c];
         }
-    if (!average || count == 0) return;
-    float factor = 1.0f / (float)count;
-    for (int64_t c = 0; c < a->channels; c++) to[c] *= factor;
+    table->pool(pixels, taps, average, count ? 1.0f / (float)count : 0, to, a->channels);
 }
 
 static void pool_part(void *context, int32_t part, int32_t parts) {

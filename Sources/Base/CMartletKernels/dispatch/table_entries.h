@@ -8,5 +8,5 @@
     .binary = NAME(binary), .reduce = NAME(reduce), .dot = NAME(dot), .distance = NAME(distance),
     .f32_to_bf16 = NAME(f32_to_bf16), .bf16_to_f32 = NAME(bf16_to_f32),
     .depthwise = NAME(depthwise), .winograd_input = NAME(winograd_input),
-    .winograd_output = NAME(winograd_output), .finish = NAME(finish),
+    .winograd_output = NAME(winograd_output), .finish = NAME(finish), .pool = NAME(pool),
     .scale_shift = NAME(scale_shift),

@@ -1,14 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-// Included once per level with TARGET (the function attribute) and NAME(x) (the level's suffix).
+// Included once per level with TARGET (the function attribute), NAME(x) (the level's suffix) and
+// LANES (floats of its widest register).
 #include "table.h"
+
+typedef float NAME(lanes) __attribute__((ext_vector_type(LANES), aligned(4)));
+typedef int32_t NAME(whole_lanes) __attribute__((ext_vector_type(LANES), aligned(4)));
+
+#define T NAME(lanes)
+#define I NAME(whole_lanes)
+#define V(X) NAME(v_##X)
 #include "vector_math.h"
+#undef T
+#undef I
+#define VECTOR NAME(lanes)
+#define AT(P) (*(const VECTOR *)(P))
+#define PUT(P) (*(VECTOR *)(P))
+
+// The last n < LANES values of a row, the other lanes holding a filler.
+TARGET MARTLET_INLINE VECTOR NAME(load_rest)(const float *x, int64_t n, float filler) {
+    float room[LANES];
+    for (int64_t i = 0; i < LANES; i++) room[i] = filler;
+    for (int64_t i = 0; i < n; i++) room[i] = x[i];
+    return AT(room);
+}
+TARGET MARTLET_INLINE void NAME(store_rest)(float *y, int64_t n, VECTOR v) {
+    float room[LANES];
+    PUT(room) = v;
+    for (int64_t i = 0; i < n; i++) y[i] = room[i];
+}
+TARGET MARTLET_INLINE float NAME(total)(VECTOR v) {
+    float room[LANES];
+    PUT(room) = v;
+    for (int64_t width = LANES / 2; width > 0; width /= 2)
+        for (int64_t l = 0; l < width; l++) room[l] += room[l + width];
+    return room[0];
+}
 
 #define LOOP(EXPRESSION)                                                                       \
     for (int64_t i = 0; i < n; i++) {                                                          \
         float v = x[i];                                                                        \
         y[i] = (EXPRESSION);                                                                   \
+    }                                                                                          \
+    break;
+#define MATH(EXPRESSION)                                                                       \
+    {                                                                                          \
+        int64_t i = 0;                                                                         \
+        for (; i + LANES <= n; i += LANES) {                                                   \
+            VECTOR v = AT(x + i);                                                              \
+            PUT(y + i) = (EXPRESSION);                                                         \
+        }                                                                                      \
+        if (i < n) {                                                                           \
+            VECTOR v = NAME(load_rest)(x + i, n - i, 0);                                       \
+            NAME(store_rest)(y + i, n - i, (EXPRESSION));                                      \
+        }                                                                                      \
     }                                                                                          \
     break;
 
@@ -22,20 +68,20 @@ TARGET static int32_t NAME(unary)(
     case MARTLET_RSQRT: LOOP(1.0f / __builtin_elementwise_sqrt(v))
     case MARTLET_RECIPROCAL: LOOP(1.0f / v)
     case MARTLET_SQUARE: LOOP(v * v)
-    case MARTLET_EXP: LOOP(martlet_v_exp(v))
-    case MARTLET_ERF: LOOP(martlet_v_erf(v))
-    case MARTLET_TANH: LOOP(martlet_v_tanh(v))
-    case MARTLET_SIGMOID: LOOP(martlet_v_sigmoid(v))
+    case MARTLET_EXP: MATH(V(exp)(v))
+    case MARTLET_ERF: MATH(V(erf)(v))
+    case MARTLET_TANH: MATH(V(tanh)(v))
+    case MARTLET_SIGMOID: MATH(V(sigmoid)(v))
     case MARTLET_RELU: LOOP(v < 0 ? 0 : v)
     case MARTLET_LEAKY_RELU: LOOP(v < 0 ? alpha * v : v)
-    case MARTLET_GELU_ERF: LOOP(martlet_v_gelu_erf(v))
-    case MARTLET_GELU_TANH: LOOP(martlet_v_gelu_tanh(v))
-    case MARTLET_SILU: LOOP(martlet_v_silu(v))
+    case MARTLET_GELU_ERF: MATH(V(gelu_erf)(v))
+    case MARTLET_GELU_TANH: MATH(V(gelu_tanh)(v))
+    case MARTLET_SILU: MATH(V(silu)(v))
     case MARTLET_SOFTSIGN: LOOP(v / (1.0f + __builtin_fabsf(v)))
-    case MARTLET_HARD_SIGMOID: LOOP(martlet_v_clamp(alpha * v + beta, 0, 1))
-    case MARTLET_HARD_SWISH: LOOP(v * martlet_v_clamp(v * (1.0f / 6) + 0.5f, 0, 1))
+    case MARTLET_HARD_SIGMOID: MATH(V(clamp)(alpha * v + beta, 0, 1))
+    case MARTLET_HARD_SWISH: MATH(v * V(clamp)(v * (1.0f / 6) + 0.5f, 0, 1))
     case MARTLET_THRESHOLDED_RELU: LOOP(v > alpha ? v : 0)
-    case MARTLET_CLIP: LOOP(martlet_v_clamp(v, alpha, beta))
+    case MARTLET_CLIP: MATH(V(clamp)(v, alpha, beta))
     case MARTLET_FLOOR: LOOP(__builtin_elementwise_floor(v))
     case MARTLET_CEIL: LOOP(__builtin_elementwise_ceil(v))
     case MARTLET_ROUND: LOOP(__builtin_elementwise_roundeven(v))
@@ -45,6 +91,7 @@ TARGET static int32_t NAME(unary)(
     return 1;
 }
 #undef LOOP
+#undef MATH
 
 #define LOOP(OUT, EXPRESSION)                                                                  \
     if (sa == 1 && sb == 1)                                                                    \
@@ -97,99 +144,134 @@ TARGET static void NAME(activate)(
     martlet_activation activation, float *c, int64_t rows, int64_t columns, int64_t stride,
     float minimum, float maximum) {
 #define EACH(EXPRESSION)                                                                       \
-    for (int64_t r = 0; r < rows; r++)                                                         \
-        for (int64_t i = 0; i < columns; i++) {                                                \
-            float v = c[r * stride + i];                                                       \
-            c[r * stride + i] = (EXPRESSION);                                                  \
+    for (int64_t r = 0; r < rows; r++) {                                                       \
+        float *row = c + r * stride;                                                           \
+        int64_t i = 0;                                                                         \
+        for (; i + LANES <= columns; i += LANES) {                                             \
+            VECTOR v = AT(row + i);                                                            \
+            PUT(row + i) = (EXPRESSION);                                                       \
         }                                                                                      \
+        if (i < columns) {                                                                     \
+            VECTOR v = NAME(load_rest)(row + i, columns - i, 0);                               \
+            NAME(store_rest)(row + i, columns - i, (EXPRESSION));                              \
+        }                                                                                      \
+    }                                                                                          \
     break;
     switch (activation) {
     case MARTLET_ACTIVATION_NONE: break;
-    case MARTLET_ACTIVATION_RELU: EACH(v < 0 ? 0 : v)
-    case MARTLET_ACTIVATION_CLIP: EACH(martlet_v_clamp(v, minimum, maximum))
-    case MARTLET_ACTIVATION_GELU_ERF: EACH(martlet_v_gelu_erf(v))
-    case MARTLET_ACTIVATION_GELU_TANH: EACH(martlet_v_gelu_tanh(v))
-    case MARTLET_ACTIVATION_SILU: EACH(martlet_v_silu(v))
-    case MARTLET_ACTIVATION_SIGMOID: EACH(martlet_v_sigmoid(v))
-    case MARTLET_ACTIVATION_TANH: EACH(martlet_v_tanh(v))
-    case MARTLET_ACTIVATION_HARD_SWISH: EACH(v * martlet_v_clamp(v * (1.0f / 6) + 0.5f, 0, 1))
-    case MARTLET_ACTIVATION_LEAKY_RELU: EACH(v < 0 ? minimum * v : v)
+    case MARTLET_ACTIVATION_RELU: EACH(v < (VECTOR)(0.0f) ? (VECTOR)(0.0f) : v)
+    case MARTLET_ACTIVATION_CLIP: EACH(V(clamp)(v, minimum, maximum))
+    case MARTLET_ACTIVATION_GELU_ERF: EACH(V(gelu_erf)(v))
+    case MARTLET_ACTIVATION_GELU_TANH: EACH(V(gelu_tanh)(v))
+    case MARTLET_ACTIVATION_SILU: EACH(V(silu)(v))
+    case MARTLET_ACTIVATION_SIGMOID: EACH(V(sigmoid)(v))
+    case MARTLET_ACTIVATION_TANH: EACH(V(tanh)(v))
+    case MARTLET_ACTIVATION_HARD_SWISH: EACH(v * V(clamp)(v * (1.0f / 6) + 0.5f, 0, 1))
+    case MARTLET_ACTIVATION_LEAKY_RELU: EACH(v < (VECTOR)(0.0f) ? minimum * v : v)
     }
 #undef EACH
 }
 
-// Sums and maxima keep LANES running values, since the compiler may not reorder floating sums.
-enum { LANES = 64 };
-
-#define LANE_SUM(EXPRESSION)                                                                   \
-    float lane[LANES] = {0}, total = 0;                                                        \
+// Four running vectors hide the latency of an addition. BODY gives the term at offset i from x
+// (and what else it names) through LOAD, which at the end of a row loads what is left.
+#define SUM_LOOP(TERM)                                                                         \
+    VECTOR s0 = 0, s1 = 0, s2 = 0, s3 = 0;                                                     \
     int64_t i = 0;                                                                             \
-    for (; i + LANES <= n; i += LANES)                                                         \
-        for (int64_t l = 0; l < LANES; l++) {                                                  \
-            int64_t at = i + l;                                                                \
-            lane[l] += (EXPRESSION);                                                           \
-        }                                                                                      \
-    for (int64_t l = 0; i < n; i++, l++) {                                                     \
-        int64_t at = i;                                                                        \
-        lane[l] += (EXPRESSION);                                                               \
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {                                               \
+        s0 += TERM(AT, i);                                                                     \
+        s1 += TERM(AT, i + LANES);                                                             \
+        s2 += TERM(AT, i + 2 * LANES);                                                         \
+        s3 += TERM(AT, i + 3 * LANES);                                                         \
     }                                                                                          \
-    for (int64_t width = LANES / 2; width > 0; width /= 2)                                     \
-        for (int64_t l = 0; l < width; l++) lane[l] += lane[l + width];                        \
-    total = lane[0];
+    for (; i + LANES <= n; i += LANES) s0 += TERM(AT, i);                                      \
+    if (i < n) s1 += TERM(REST, i);                                                            \
+    return NAME(total)((s0 + s1) + (s2 + s3));
+#define REST(P) NAME(load_rest)(P, n - i, filler)
 
 TARGET static float NAME(dot)(const float *a, const float *b, int64_t n) {
-    LANE_SUM(a[at] * b[at])
-    return total;
+    const float filler = 0;
+#define TERM(LOAD, P) (LOAD(a + (P)) * LOAD(b + (P)))
+    SUM_LOOP(TERM)
+#undef TERM
 }
 TARGET static float NAME(distance)(const float *a, const float *b, int64_t n) {
-    LANE_SUM((a[at] - b[at]) * (a[at] - b[at]))
-    return total;
+    const float filler = 0;
+#define TERM(LOAD, P) ((LOAD(a + (P)) - LOAD(b + (P))) * (LOAD(a + (P)) - LOAD(b + (P))))
+    SUM_LOOP(TERM)
+#undef TERM
 }
 TARGET static float NAME(sum)(const float *x, int64_t n) {
-    LANE_SUM(x[at])
-    return total;
+    const float filler = 0;
+#define TERM(LOAD, P) LOAD(x + (P))
+    SUM_LOOP(TERM)
+#undef TERM
 }
 TARGET static float NAME(absolute_sum)(const float *x, int64_t n) {
-    LANE_SUM(__builtin_fabsf(x[at]))
-    return total;
+    const float filler = 0;
+#define TERM(LOAD, P) __builtin_elementwise_abs(LOAD(x + (P)))
+    SUM_LOOP(TERM)
+#undef TERM
 }
+// Of the deviations from mean; the filler deviates by nothing.
 TARGET static float NAME(squares)(const float *x, int64_t n, float mean) {
-    LANE_SUM((x[at] - mean) * (x[at] - mean))
-    return total;
+    const float filler = mean;
+#define TERM(LOAD, P) ((LOAD(x + (P)) - mean) * (LOAD(x + (P)) - mean))
+    SUM_LOOP(TERM)
+#undef TERM
 }
+#undef SUM_LOOP
+
+// A NaN is passed over.
 TARGET static float NAME(maximum)(const float *x, int64_t n) {
-    float lane[LANES], most = -INFINITY;
-    for (int64_t l = 0; l < LANES; l++) lane[l] = -INFINITY;
+    const float filler = -INFINITY;
+    VECTOR m0 = filler, m1 = filler;
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int64_t l = 0; l < LANES; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (int64_t l = 0; i < n; i++, l++) lane[l] = x[i] > lane[l] ? x[i] : lane[l];
-    for (int64_t l = 0; l < LANES; l++) most = lane[l] > most ? lane[l] : most;
-    return most;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        VECTOR v0 = AT(x + i), v1 = AT(x + i + LANES);
+        m0 = v0 > m0 ? v0 : m0;
+        m1 = v1 > m1 ? v1 : m1;
+    }
+    for (; i + LANES <= n; i += LANES) {
+        VECTOR v = AT(x + i);
+        m0 = v > m0 ? v : m0;
+    }
+    if (i < n) {
+        VECTOR v = REST(x + i);
+        m1 = v > m1 ? v : m1;
+    }
+    float room[LANES];
+    PUT(room) = m0 > m1 ? m0 : m1;
+    for (int64_t width = LANES / 2; width > 0; width /= 2)
+        for (int64_t l = 0; l < width; l++)
+            room[l] = room[l] > room[l + width] ? room[l] : room[l + width];
+    return room[0];
 }
 
 TARGET static void NAME(scale)(float *x, float factor, int64_t n) {
     for (int64_t i = 0; i < n; i++) x[i] *= factor;
 }
 
-TARGET static float NAME(exp_sum)(const float *x, float *y, int64_t n, float most) {
-    float lane[LANES] = {0};
+// y = e^(x - most), y may be NULL; gives the sum.
+TARGET MARTLET_INLINE float NAME(exp_sum)(const float *x, float *y, int64_t n, float most) {
+    const float filler = -INFINITY;
+    VECTOR s0 = 0, s1 = 0;
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int64_t l = 0; l < LANES; l++) {
-            float e = martlet_v_exp_negative(x[i + l] - most);
-            y[i + l] = e;
-            lane[l] += e;
-        }
-    for (int64_t l = 0; i < n; i++, l++) {
-        float e = martlet_v_exp_negative(x[i] - most);
-        y[i] = e;
-        lane[l] += e;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        VECTOR e0 = V(exp_negative)(AT(x + i) - most);
+        VECTOR e1 = V(exp_negative)(AT(x + i + LANES) - most);
+        if (y) PUT(y + i) = e0, PUT(y + i + LANES) = e1;
+        s0 += e0;
+        s1 += e1;
     }
-    for (int64_t width = LANES / 2; width > 0; width /= 2)
-        for (int64_t l = 0; l < width; l++) lane[l] += lane[l + width];
-    return lane[0];
+    for (; i < n; i += LANES) {
+        VECTOR e = V(exp_negative)((n - i >= LANES ? AT(x + i) : REST(x + i)) - most);
+        if (y && n - i >= LANES) PUT(y + i) = e;
+        else if (y) NAME(store_rest)(y + i, n - i, e);
+        s0 += e;
+    }
+    return NAME(total)(s0 + s1);
 }
+#undef REST
 
 TARGET static float NAME(softmax_scores)(float *x, const float *mask, int64_t n) {
     if (mask)
@@ -205,13 +287,7 @@ TARGET static float NAME(softmax_scores)(float *x, const float *mask, int64_t n)
 TARGET static void NAME(softmax_row)(const float *x, float *y, int64_t n, int32_t logarithm) {
     float most = NAME(maximum)(x, n);
     if (logarithm) {
-        float lane[LANES] = {0}, total = 0;
-        for (int64_t i = 0; i < n; i += LANES) {
-            int64_t size = n - i < LANES ? n - i : LANES;
-            for (int64_t l = 0; l < size; l++) lane[l] += martlet_v_exp_negative(x[i + l] - most);
-        }
-        for (int64_t l = 0; l < LANES; l++) total += lane[l];
-        float shift = logf(total);
+        float shift = logf(NAME(exp_sum)(x, NULL, n, most));
         for (int64_t i = 0; i < n; i++) y[i] = x[i] - most - shift;
         return;
     }
@@ -219,31 +295,36 @@ TARGET static void NAME(softmax_row)(const float *x, float *y, int64_t n, int32_
     for (int64_t i = 0; i < n; i++) y[i] *= factor;
 }
 
-// Columns [0, columns) of x[n][inner], at most LANES at once.
+// Columns [0, columns) of x[n][inner], LANES at once.
 TARGET static void NAME(softmax_columns)(
     const float *x, float *y, int64_t n, int64_t inner, int64_t columns, int32_t logarithm) {
     for (int64_t c = 0; c < columns; c += LANES) {
-        float most[LANES], total[LANES];
         int64_t size = columns - c < LANES ? columns - c : LANES;
-        for (int64_t l = 0; l < LANES; l++) most[l] = -INFINITY, total[l] = 0;
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t l = 0; l < size; l++) {
-                float v = x[j * inner + c + l];
-                most[l] = v > most[l] ? v : most[l];
-            }
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t l = 0; l < size; l++) {
-                float v = x[j * inner + c + l] - most[l], e = martlet_v_exp_negative(v);
-                y[j * inner + c + l] = logarithm ? v : e;
-                total[l] += e;
-            }
-        for (int64_t l = 0; l < size; l++) total[l] = logarithm ? logf(total[l]) : 1.0f / total[l];
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t l = 0; l < size; l++) {
-                float v = y[j * inner + c + l];
-                y[j * inner + c + l] = logarithm ? v - total[l] : v * total[l];
-            }
+#define LOAD(P) (size == LANES ? AT(P) : NAME(load_rest)(P, size, 0))
+#define STORE(P, VALUE)                                                                        \
+    if (size == LANES) PUT(P) = (VALUE);                                                       \
+    else NAME(store_rest)(P, size, (VALUE));
+        VECTOR most = -INFINITY, total = 0;
+        for (int64_t j = 0; j < n; j++) {
+            VECTOR v = LOAD(x + j * inner + c);
+            most = v > most ? v : most;
+        }
+        for (int64_t j = 0; j < n; j++) {
+            VECTOR v = LOAD(x + j * inner + c) - most, e = V(exp_negative)(v);
+            total += e;
+            STORE(y + j * inner + c, logarithm ? v : e)
+        }
+        float sums[LANES];
+        PUT(sums) = total;
+        for (int64_t l = 0; l < size; l++) sums[l] = logarithm ? logf(sums[l]) : 1.0f / sums[l];
+        total = AT(sums);
+        for (int64_t j = 0; j < n; j++) {
+            VECTOR v = LOAD(y + j * inner + c);
+            STORE(y + j * inner + c, logarithm ? v - total : v * total)
+        }
     }
+#undef LOAD
+#undef STORE
 }
 
 TARGET static void NAME(normalize)(const martlet_norm_f32_args *a, int centered) {
@@ -316,41 +397,83 @@ TARGET static int32_t NAME(reduce)(
 
 TARGET static void NAME(f32_to_bf16)(const float *x, uint16_t *y, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        martlet_bits b = {x[i]};
-        uint32_t rounded = (b.u + 0x7fff + (b.u >> 16 & 1)) >> 16;
-        y[i] = (uint16_t)((b.u & 0x7fffffff) > 0x7f800000 ? b.u >> 16 | 0x40 : rounded);
+        uint32_t u;
+        memcpy(&u, x + i, sizeof u);
+        uint32_t rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+        y[i] = (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? u >> 16 | 0x40 : rounded);
     }
 }
 TARGET static void NAME(bf16_to_f32)(const uint16_t *x, float *y, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        martlet_bits b = {.u = (uint32_t)x[i] << 16};
-        y[i] = b.f;
+        uint32_t u = (uint32_t)x[i] << 16;
+        memcpy(y + i, &u, sizeof u);
     }
 }
 
 TARGET static void NAME(depthwise)(
     const float *const *pixels, const float *const *weights, int64_t taps, float *y,
     const float *bias, const float *residual, int64_t count) {
-    for (int64_t c = 0; c < count; c += LANES) {
-        float lane[LANES];
-        int64_t size = count - c < LANES ? count - c : LANES;
-        for (int64_t l = 0; l < LANES; l++) lane[l] = 0;
-        if (size == LANES)
-            for (int64_t t = 0; t < taps; t++) {
-                const float *x = pixels[t] + c, *w = weights[t] + c;
-                for (int64_t l = 0; l < LANES; l++) lane[l] += x[l] * w[l];
-            }
-        else
-            for (int64_t t = 0; t < taps; t++) {
-                const float *x = pixels[t] + c, *w = weights[t] + c;
-                for (int64_t l = 0; l < size; l++) lane[l] += x[l] * w[l];
-            }
-        if (bias)
-            for (int64_t l = 0; l < size; l++) lane[l] += bias[c + l];
-        if (residual)
-            for (int64_t l = 0; l < size; l++) lane[l] += residual[c + l];
-        for (int64_t l = 0; l < size; l++) y[c + l] = lane[l];
+    int64_t c = 0;
+    for (; c + 4 * LANES <= count; c += 4 * LANES) {
+        VECTOR s[4] = {0, 0, 0, 0};
+        for (int64_t t = 0; t < taps; t++)
+#pragma clang loop unroll(full)
+            for (int u = 0; u < 4; u++)
+                s[u] += AT(pixels[t] + c + u * LANES) * AT(weights[t] + c + u * LANES);
+#pragma clang loop unroll(full)
+        for (int u = 0; u < 4; u++) {
+            int64_t at = c + u * LANES;
+            if (bias) s[u] += AT(bias + at);
+            if (residual) s[u] += AT(residual + at);
+            PUT(y + at) = s[u];
+        }
     }
+    for (; c < count; c += LANES) {
+        int64_t size = count - c < LANES ? count - c : LANES;
+#define LOAD(P) (size == LANES ? AT(P) : NAME(load_rest)(P, size, 0))
+        VECTOR s = bias ? LOAD(bias + c) : (VECTOR)(0.0f);
+        for (int64_t t = 0; t < taps; t++) s += LOAD(pixels[t] + c) * LOAD(weights[t] + c);
+        if (residual) s += LOAD(residual + c);
+        if (size == LANES) PUT(y + c) = s;
+        else NAME(store_rest)(y + c, size, s);
+    }
+}
+
+// The maximum or the sum of the given pixels, times factor.
+TARGET static void NAME(pool)(
+    const float *const *pixels, int64_t taps, int32_t average, float factor, float *y,
+    int64_t count) {
+    int64_t c = 0;
+    for (; !average && c + 4 * LANES <= count; c += 4 * LANES) {
+        VECTOR m[4];
+        for (int u = 0; u < 4; u++) m[u] = -3.402823466e38f;
+        for (int64_t t = 0; t < taps; t++)
+#pragma clang loop unroll(full)
+            for (int u = 0; u < 4; u++) {
+                VECTOR v = AT(pixels[t] + c + u * LANES);
+                m[u] = v > m[u] ? v : m[u];
+            }
+        for (int u = 0; u < 4; u++) PUT(y + c + u * LANES) = m[u];
+    }
+    for (; c < count; c += LANES) {
+        int64_t size = count - c < LANES ? count - c : LANES;
+        if (average) {
+            VECTOR s = 0;
+            for (int64_t t = 0; t < taps; t++) s += LOAD(pixels[t] + c);
+            s *= factor;
+            if (size == LANES) PUT(y + c) = s;
+            else NAME(store_rest)(y + c, size, s);
+            continue;
+        }
+        VECTOR m = -3.402823466e38f;
+        for (int64_t t = 0; t < taps; t++) {
+            VECTOR v = LOAD(pixels[t] + c);
+            m = v > m ? v : m;
+        }
+        if (size == LANES) PUT(y + c) = m;
+        else NAME(store_rest)(y + c, size, m);
+    }
+#undef LOAD
 }
 
 TARGET static void NAME(finish)(

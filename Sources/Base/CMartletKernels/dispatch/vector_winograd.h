@@ -3,7 +3,6 @@
 
 // Winograd's F(4x4, 3x3) transforms (Lavin and Gray 2015), points 0, 1, -1, 2, -2 and infinity.
 // Included once per level, after vector_kernels.h.
-typedef float NAME(lanes) __attribute__((vector_size(64), aligned(4)));
 
 // One dimension of the input's transform: six values to six.
 #define INPUT_PASS(T, D, STEP)                                                                 \
@@ -22,7 +21,7 @@ typedef float NAME(lanes) __attribute__((vector_size(64), aligned(4)));
 
 TARGET static void NAME(winograd_input)(
     const float *const *pixels, float *planes, int64_t plane_stride, int64_t count) {
-    for (int64_t c = 0; c < count; c += 16) {
+    for (int64_t c = 0; c < count; c += LANES) {
         NAME(lanes) d[36], t[36];
         for (int i = 0; i < 36; i++) d[i] = *(const NAME(lanes) *)(pixels[i] + c);
 #pragma clang loop unroll(full)
@@ -56,7 +55,7 @@ TARGET static void NAME(winograd_input)(
 
 TARGET static void NAME(winograd_output)(
     const float *planes, int64_t plane_stride, float *out, int64_t count) {
-    for (int64_t ch = 0; ch < count; ch += 16) {
+    for (int64_t ch = 0; ch < count; ch += LANES) {
         NAME(lanes) d[36], t[24];
         for (int i = 0; i < 36; i++)
             d[i] = *(const NAME(lanes) *)(planes + i * plane_stride + ch);

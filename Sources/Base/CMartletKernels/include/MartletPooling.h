@@ -19,7 +19,7 @@ typedef struct martlet_pool2d_f32_args {
     int32_t count_include_pad;  // average only: padding counts in the divisor
 } martlet_pool2d_f32_args;
 
-/// The maximum of each window; padding never wins. An empty window gives the lowest float.
+/// The maximum of each window; padding and NaN never win. An empty window gives the lowest float.
 void martlet_max_pool2d_f32(const martlet_pool2d_f32_args *args, int32_t threads);
 void martlet_max_pool2d_f32_reference(const martlet_pool2d_f32_args *args);
 

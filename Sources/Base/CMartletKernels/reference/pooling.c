@@ -25,7 +25,7 @@ static void pool(const martlet_pool2d_f32_args *a, int average) {
                     float value = a->x[((n * a->in_height + iy) * a->in_width + ix) *
                                            a->in_pixel_stride + c];
                     sum += value;
-                    if (value > most || isnan(value)) most = value;
+                    if (value > most) most = value;
                 }
             a->y[p * a->out_pixel_stride + c] =
                 average ? (count ? (float)(sum / (double)count) : 0) : most;

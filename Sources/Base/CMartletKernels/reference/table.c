@@ -4,6 +4,7 @@
 // Every loop as plain C, without a target of its own.
 #define TARGET
 #define NAME(X) X##_plain
+#define LANES 4
 #include "../dispatch/vector_kernels.h"
 #include "../dispatch/vector_winograd.h"
 #include "tile.h"
