@@ -65,7 +65,8 @@ extension OperatorSchema {
         try context.setOutput(0, data.elementType, data.dimensions)
     }
 
-    /// X · scale[C] + bias[C] with the channels as `layout` says: what a batch normalisation is once
+    /// activation(X · scale[C] + bias[C]) with the channels as `layout` says, the activation as
+    /// `FusedActivation` documents it: what a batch normalisation is once
     /// its statistics are constants.
     public static let scaleShift = OperatorSchema(
         "ScaleShift", domain: "martlet"

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+extension PassPipeline {
+    /// What the native engine runs, in order.
+    ///
+    /// - Parameters:
+    ///   - channelsLast: the operators whose implementation takes `layout` = "NHWC"; empty leaves
+    ///     every graph channels-first.
+    ///   - evaluate: computes nodes whose inputs are constants.
+    public static func standard(
+        channelsLast: Set<OperatorSchema>, disabled: Set<String> = [], verifies: Bool = false,
+        evaluate: @escaping FoldConstants.Evaluator
+    ) -> PassPipeline {
+        PassPipeline(
+            [
+                DropDeadNodes(), EliminateNoOps(), FoldConstants(evaluate: evaluate),
+                SimplifyShapes(), EliminateNoOps(), MergeCommonNodes(),
+                FoldBatchNorm(), RecoverLayerNorm(), RecoverGelu(), RecoverAttention(),
+                FuseMatMulEpilogue(), MergeProjections(), FuseConvEpilogue(), FuseSkipLayerNorm(),
+                ConvertLayout(anchors: channelsLast), EliminateTransposes(), EliminateNoOps(),
+                DropDeadNodes(),
+            ], disabled: disabled, verifies: verifies)
+    }
+}
