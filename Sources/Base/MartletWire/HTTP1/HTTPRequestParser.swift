@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+/// Takes requests apart as their bytes arrive: strict HTTP/1.1 (RFC 9112), no I/O, no clock.
+///
+/// Call `step` with all bytes received and not yet consumed, drop what it consumed, and go on
+/// until it says `needMore`. After an error, answer with its status and close.
+///
+/// Cost: each byte of a head is looked at about twice, however it is cut up; one copy of the head
+/// and no other allocation but the table's growth.
+public struct HTTPRequestParser: Sendable {
+    public enum Event: Equatable, Sendable {
+        /// Nothing to be said until more bytes are there.
+        case needMore
+        /// `head` is complete.
+        case head
+        /// These bytes, as given to `step`, are the body's next.
+        case body(Range<Int>)
+        /// The request is complete; the next step begins another.
+        case end
+    }
+
+    public struct Step: Equatable, Sendable {
+        public var event: Event
+        /// How many bytes of the front are done with.
+        public var consumed: Int
+    }
+
+    private enum State {
+        case head
+        case body(remaining: Int)
+        case chunks(ChunkedDecoder)
+    }
+
+    public let limits: HTTPLimits
+    /// The head of the request being read; valid from `.head` to `.end`.
+    public private(set) var head = HTTPRequestHead()
+
+    private var state = State.head
+    private var lineStart = 0
+    private var scanned = 0
+    private var hasRequestLine = false
+
+    public init(limits: HTTPLimits = HTTPLimits()) {
+        self.limits = limits
+    }
+
+    /// Whether no byte of a request has been seen since the last one ended. A lone line end before
+    /// the request line does not count.
+    public var isBetweenRequests: Bool {
+        if case .head = state { return scanned == 0 }
+        return false
+    }
+
+    public mutating func step(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> Step {
+        let source = unsafe WireBytes(bytes)
+        switch state {
+        case .head: return try stepHead(source)
+        case .body(let remaining):
+            if remaining == 0 { return end(consumed: 0) }
+            let available = min(remaining, source.count)
+            guard available > 0 else { return Step(event: .needMore, consumed: 0) }
+            state = .body(remaining: remaining - available)
+            return Step(event: .body(0..<available), consumed: available)
+        case .chunks(var decoder):
+            var consumed = 0
+            let event = try decoder.step(source, consumed: &consumed, limits: limits)
+            state = .chunks(decoder)
+            switch event {
+            case .needMore: return Step(event: .needMore, consumed: consumed)
+            case .body(let range): return Step(event: .body(range), consumed: consumed)
+            case .end: return end(consumed: consumed)
+            }
+        }
+    }
+
+    private mutating func end(consumed: Int) -> Step {
+        state = .head
+        lineStart = 0
+        scanned = 0
+        hasRequestLine = false
+        return Step(event: .end, consumed: consumed)
+    }
+
+    private mutating func stepHead(_ source: WireBytes) throws(WireError) -> Step {
+        while let (line, next) = try nextLine(source, from: lineStart, scanned: &scanned) {
+            if !hasRequestLine {
+                if line.isEmpty, lineStart == 0 {
+                    // RFC 9112 §2.2: one empty line before the request line is forgiven.
+                    lineStart = next
+                    continue
+                }
+                try checkRequestLine(length: line.count)
+                head.fields.fields.removeAll(keepingCapacity: true)
+                try head.parseRequestLine(source, line)
+                hasRequestLine = true
+            } else if line.isEmpty {
+                try checkHead(length: next)
+                head.fields.bytes = source.array(0..<next)
+                try head.settle(limits: limits)
+                if let length = head.contentLength {
+                    state = .body(remaining: length)
+                } else {
+                    state = .chunks(ChunkedDecoder())
+                }
+                return Step(event: .head, consumed: next)
+            } else {
+                guard head.fields.fields.count < limits.headerCountMax else {
+                    throw WireError(
+                        .limitExceeded, status: 431,
+                        "more than \(limits.headerCountMax) header fields")
+                }
+                head.fields.fields.append(try parseFieldLine(source, line))
+            }
+            lineStart = next
+        }
+        if !hasRequestLine { try checkRequestLine(length: source.count - lineStart) }
+        try checkHead(length: source.count)
+        return Step(event: .needMore, consumed: 0)
+    }
+
+    private func checkRequestLine(length: Int) throws(WireError) {
+        guard length <= limits.requestLineBytesMax else {
+            throw WireError(
+                .limitExceeded, status: 414,
+                "a request line of more than \(limits.requestLineBytesMax) bytes")
+        }
+    }
+
+    private func checkHead(length: Int) throws(WireError) {
+        guard length <= limits.headerBytesMax else {
+            throw WireError(
+                .limitExceeded, status: 431,
+                "headers of more than \(limits.headerBytesMax) bytes")
+        }
+    }
+}

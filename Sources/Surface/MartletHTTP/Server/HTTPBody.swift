@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Glibc
+public import MartletTensor
+
+/// A request's body, in one piece and aligned for tensors that view it.
+public struct HTTPBody: Sendable {
+    /// The memory; tensors may share it.
+    public let storage: TensorStorage
+    /// Where the body begins in `storage`.
+    public let offset: Int
+    public let count: Int
+
+    static let empty = HTTPBody(storage: TensorStorage(byteCount: 0), offset: 0, count: 0)
+
+    /// Valid while `storage` lives.
+    public var bytes: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(rebasing: storage.bytes[offset..<offset + count])
+    }
+}
+
+/// Collects a body as it arrives.
+///
+/// The place that binary tensors begin at, when the head tells it, is put on an aligned address, so
+/// that they can be used where they lie.
+struct BodyCollector {
+    private var storage: TensorStorage
+    private let offset: Int
+    private var count = 0
+
+    /// - Parameter length: the announced length, or a first guess.
+    init(length: Int, alignedPlace: Int = 0) {
+        let alignment = TensorStorage.alignment
+        let place = max(alignedPlace, 0) % alignment
+        offset = place == 0 ? 0 : alignment - place
+        storage = TensorStorage(byteCount: offset + length)
+    }
+
+    var byteCount: Int { count }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        let needed = offset + count + bytes.count
+        if needed > storage.byteCount {
+            let larger = TensorStorage(byteCount: max(needed, storage.byteCount * 2))
+            unsafe memcpy(larger.base, storage.base, offset + count)
+            storage = larger
+        }
+        if let base = bytes.baseAddress {
+            unsafe memcpy(storage.base + offset + count, base, bytes.count)
+        }
+        count += bytes.count
+    }
+
+    consuming func finish() -> HTTPBody {
+        HTTPBody(storage: storage, offset: offset, count: count)
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Logging
+internal import MartletBase
+internal import MartletWire
+internal import NIOCore
+
+/// One client's connection: feeds the parser, hands complete requests to the router, writes the
+/// answers in order, and keeps the clock. Lives on one event loop.
+final class HTTPConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    let shared: ServerShared
+    let loopState: LoopState
+    var parser: HTTPRequestParser
+    var phase = ConnectionPhase.idle
+    var context: ChannelHandlerContext?
+    /// Bytes received and not yet taken apart.
+    var inbound = ByteBuffer()
+    var collector: BodyCollector?
+    /// The request that a handler has.
+    var exchange: Exchange?
+    /// Counts requests, so that a late answer finds nobody.
+    var sequence: UInt64 = 0
+    var firstByte = MonotonicInstant(nanoseconds: 0)
+    private var deadline: NIODeadline?
+    private var timer: Scheduled<Void>?
+    private var timerFires = NIODeadline.distantFuture
+    private var isProcessing = false
+    private var isReadHeld = false
+    private var inputHasEnded = false
+    var headBytes: [UInt8] = []
+
+    /// A request between its arrival and its answer.
+    struct Exchange {
+        var id: String
+        var method: HTTPMethod
+        var target: String
+        var keepsAlive: Bool
+        var isOldVersion: Bool
+        var acceptEncoding: String?
+        var received: MonotonicInstant
+        var receivedBytes: Int
+        var cancellation: Cancellation
+        var metrics: RouteMetrics
+    }
+
+    init(shared: ServerShared, loopState: LoopState) {
+        self.shared = shared
+        self.loopState = loopState
+        parser = HTTPRequestParser(limits: shared.configuration.limits)
+    }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin() }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        finish()
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin()
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        finish()
+        context.fireChannelInactive()
+    }
+
+    private func begin() {
+        loopState.add(self)
+        enter(.idle)
+    }
+
+    private func finish() {
+        if case .closed = phase { return }
+        phase = .closed
+        timer?.cancel()
+        timer = nil
+        loopState.remove(self)
+        cancelExchange()
+        shared.release()
+    }
+
+    /// The client is gone: nobody waits for the answer any more.
+    private func cancelExchange() {
+        guard let exchange else { return }
+        self.exchange = nil
+        sequence += 1
+        shared.metrics.requestEnds()
+        exchange.metrics.record(
+            status: 499,
+            nanoseconds: exchange.received.duration(to: shared.time.now()).nanosecondsSaturating)
+        exchange.cancellation.cancel()
+    }
+
+    /// Takes no further request: closes at once when idle, after the answer otherwise.
+    func drain() {
+        if case .idle = phase { abort() }
+    }
+
+    func abort() {
+        context?.close(promise: nil)
+    }
+
+    // MARK: Reading
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = unwrapInboundIn(data)
+        if case .lingering = phase { return }
+        if inbound.readableBytes == 0 {
+            inbound = buffer
+        } else {
+            inbound.writeBuffer(&buffer)
+        }
+        process()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if !phase.isReading, inbound.readableBytes > shared.configuration.pipelineBytesMax,
+            !isLingering
+        {
+            isReadHeld = true
+        } else {
+            context.read()
+        }
+    }
+
+    private var isLingering: Bool {
+        if case .lingering = phase { true } else { false }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            inputHasEnded = true
+            if phase.isReading { abort() }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        shared.logger.debug("connection failed", metadata: ["error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    /// Takes apart what has come, as far as the phase allows.
+    func process() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        while phase.isReading {
+            let before = inbound.readableBytes
+            do {
+                let event = try step()
+                switch event {
+                case .needMore:
+                    if inbound.readableBytes == before || inbound.readableBytes == 0 {
+                        settleReading()
+                        return
+                    }
+                case .head: beginBody()
+                case .body: break
+                case .end: dispatch()
+                }
+            } catch {
+                refuse(error)
+                return
+            }
+        }
+        if inbound.readableBytes > 0 { inbound.discardReadBytes() }
+    }
+
+    /// One step of the parser; body bytes are copied to where the body is collected.
+    private func step() throws(WireError) -> HTTPRequestParser.Event {
+        if parser.isBetweenRequests, inbound.readableBytes > 0 { firstByte = shared.time.now() }
+        let outcome = unsafe inbound.withUnsafeReadableBytes {
+            bytes -> Result<HTTPRequestParser.Step, WireError> in
+            do throws(WireError) {
+                let step = try unsafe parser.step(bytes)
+                if case .body(let range) = step.event {
+                    unsafe collector?.append(UnsafeRawBufferPointer(rebasing: bytes[range]))
+                }
+                return .success(step)
+            } catch { return .failure(error) }
+        }
+        let step = try outcome.get()
+        inbound.moveReaderIndex(forwardBy: step.consumed)
+        return step.event
+    }
+
+    /// Waits for more bytes: sets the clock for what is missing.
+    private func settleReading() {
+        if inbound.readableBytes == 0 { inbound.clear() } else { inbound.discardReadBytes() }
+        if inputHasEnded {
+            abort()
+            return
+        }
+        if parser.isBetweenRequests {
+            if case .idle = phase { return }
+            enter(.idle)
+        } else if collector == nil {
+            if case .head = phase { return }
+            enter(.head)
+        }
+    }
+
+    private func beginBody() {
+        let head = parser.head
+        let length = head.contentLength ?? 4096
+        let place =
+            head.fields.range(of: "inference-header-content-length")
+            .flatMap { head.fields.decimal($0) } ?? 0
+        collector = BodyCollector(length: length, alignedPlace: place)
+        if length > 0 { enter(.body(byteCount: length)) }
+        if head.expectsContinue, inbound.readableBytes == 0 {
+            write("HTTP/1.1 100 Continue\r\n\r\n")
+        }
+    }
+
+    private func write(_ text: StaticString) {
+        guard let context else { return }
+        var buffer = context.channel.allocator.buffer(capacity: text.utf8CodeUnitCount)
+        buffer.writeStaticString(text)
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// Goes on reading after an answer has left.
+    func resumeReading() {
+        enter(.idle)
+        if isReadHeld {
+            isReadHeld = false
+            context?.read()
+        }
+        if inbound.readableBytes > 0 { process() }
+        if inputHasEnded, phase.isReading { abort() }
+    }
+
+    // MARK: Time
+
+    /// Changes the phase and its deadline. The timer is moved only when it would ring too late.
+    func enter(_ new: ConnectionPhase) {
+        phase = new
+        guard let timeout = new.timeout(shared.configuration), let context else {
+            deadline = nil
+            return
+        }
+        let due = NIODeadline.now() + .nanoseconds(timeout.nanosecondsSaturating)
+        deadline = due
+        guard due < timerFires else { return }
+        timer?.cancel()
+        schedule(at: due, context.eventLoop)
+    }
+
+    private func schedule(at due: NIODeadline, _ loop: any EventLoop) {
+        timerFires = due
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        timer = loop.scheduleTask(deadline: due) { bound.value.timerRang() }
+    }
+
+    private func timerRang() {
+        timer = nil
+        timerFires = .distantFuture
+        guard let deadline, let context else { return }
+        if deadline > NIODeadline.now() {
+            schedule(at: deadline, context.eventLoop)
+            return
+        }
+        switch phase {
+        case .head, .body:
+            refuse(WireError(.limitExceeded, status: 408, "the request took too long to arrive"))
+        default: abort()
+        }
+    }
+}
