@@ -125,9 +125,12 @@ let modules: [Module] = [
         name: "MartletConfiguration", layer: .surface, uses: ["MartletBase", "CMartletYAML"]),
     Module(
         name: "MartletHTTP", layer: .surface,
-        uses: ["MartletBase", "MartletJSON", "MartletWire", "MartletTensor", "MartletServing"],
+        uses: [
+            "MartletBase", "MartletJSON", "MartletWire", "MartletTensor", "MartletEngine",
+            "MartletServing",
+        ],
         packages: [nio, nioPosix, nioSSL, logging, metrics, tracing, context, lifecycle],
-        isProduct: true, testUses: ["MartletEngine"]),
+        isProduct: true),
     Module(
         name: "MartletGRPC", layer: .surface,
         uses: [

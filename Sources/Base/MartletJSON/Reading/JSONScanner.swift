@@ -32,6 +32,8 @@ public enum JSONKind: String, Sendable {
 
     /// Where reading stands, in bytes.
     public var offset: Int { position }
+    /// Bytes of the text that have not been read.
+    public var remaining: Int { source.count - position }
 
     /// What comes next.
     public mutating func peek() throws(JSONError) -> JSONKind {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletServing
+internal import MartletWire
+internal import ServiceContextModule
+internal import Tracing
+
+extension KServeRoutes {
+    /// Inference: decode on the event loop, run wherever the host runs it, encode back on the loop.
+    func addInference(to router: inout Router) {
+        let host = host
+        let handler: HTTPHandler = { request, responder in
+            do {
+                let decoded = try withSpan("decode", context: request.context, ofKind: .internal) {
+                    try InferenceDecoder.decode(request, host: host, context: $0.context)
+                }
+                KServeRoutes.infer(decoded, request, responder, host)
+            } catch {
+                responder.complete(.kserve(error))
+            }
+        }
+        router.on(.post, "/v2/models/:model/infer", handler)
+        router.on(.post, "/v2/models/:model/versions/:version/infer", handler)
+    }
+
+    private static func infer(
+        _ decoded: InferenceRequest, _ request: HTTPRequest, _ responder: HTTPResponder,
+        _ host: any ModelHost
+    ) {
+        var decoded = decoded
+        decoded.context = request.context
+        let encoder = InferenceEncoder(decoded)
+        let requested = decoded.outputs
+        let context = request.context
+        let registry = host.sharedMemory
+        let isShared = requested.contains { $0.parameters["shared_memory_region"] != nil }
+        host.submit(decoded, cancellation: request.cancellation) { result in
+            let result = result.flatMap { response -> Result<InferenceResponse, ServingError> in
+                guard isShared else { return .success(response) }
+                var delivered = response
+                do throws(ServingError) {
+                    try ProtocolRequest.deliverSharedMemory(
+                        &delivered, requested: requested, in: registry)
+                    return .success(delivered)
+                } catch { return .failure(error) }
+            }
+            responder.complete(making: {
+                withSpan("encode", context: context, ofKind: .internal) { _ in
+                    do throws(ServingError) {
+                        return try encoder.encode(try result.get())
+                    } catch { return .kserve(error) }
+                }
+            })
+        }
+    }
+}
