@@ -105,7 +105,10 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// Takes no further request: closes at once when idle, after the answer otherwise.
     func drain() {
-        if case .idle = phase { abort() }
+        switch phase {
+        case .idle, .lingering: abort()
+        default: break
+        }
     }
 
     func abort() {

@@ -114,12 +114,8 @@ public final class HTTPServer: Service {
         _ tls: NIOSSLContext?
     ) throws {
         guard shared.admit() else {
-            var buffer = channel.allocator.buffer(capacity: 128)
-            buffer.writeString(
-                "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
-                    + "Connection: close\r\n\r\n")
-            if tls == nil { channel.writeAndFlush(buffer, promise: nil) }
-            channel.close(promise: nil)
+            try channel.pipeline.syncOperations.addHandler(
+                RefusingHandler(isEncrypted: tls != nil))
             return
         }
         if let tls {
