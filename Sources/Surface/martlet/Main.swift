@@ -18,7 +18,7 @@ struct Main: AsyncParsableCommand {
             """,
         version: Release.version,
         subcommands: [
-            BenchCommand.self,
+            BenchCommand.self, RunCommand.self,
             ConfigCommand.self, DemoCommand.self,
         ])
 }

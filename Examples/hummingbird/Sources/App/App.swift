@@ -10,7 +10,7 @@ struct App {
     static func main() async throws {
         let arguments = CommandLine.arguments
         let host = try await LocalModelHost.open([arguments[1]])
-        let model = host.modelNames()[0]
+        let model = host.models()[0].name
 
         let router = Router()
         router.get("health") { _, _ in HTTPResponse.Status.ok }

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import ArgumentParser
+internal import MartletEngine
+internal import MartletServing
+internal import MartletStorage
+internal import MartletTensor
+
+/// `martlet run MODEL`: one inference from the command line.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run a model once and print what it answers.",
+        discussion: """
+            An input is NAME=VALUE, where VALUE is a .npy file, @FILE for a file's bytes (an \
+            image, for a model that decodes images), or JSON:
+
+              martlet run model.onnx --input x='[[1, 2, 3]]'
+              martlet run digits --input image=@seven.png
+              martlet run all-MiniLM-L6-v2 --input text='["hello", "world"]'
+              martlet run model.onnx --input x=x.npy --output-dir answers
+
+            Without inputs it says which ones the model wants.
+            """)
+
+    @Argument(help: "An ONNX file, a Hugging Face folder, or a model's folder.")
+    var model: String
+
+    @Option(name: .customLong("input"), help: "NAME=VALUE; once per input.")
+    var inputs: [String] = []
+
+    @Option(help: "Write every output as NAME.npy into this folder.")
+    var outputDir: String?
+
+    func run() async throws {
+        let host = try await LocalModelHost.open([model], engine: NativeEngine())
+        guard let name = host.models().first?.name else {
+            throw CommandFailure("\(model) holds no model")
+        }
+        let metadata = try host.metadata(model: name, version: nil)
+        guard !inputs.isEmpty else { throw CommandFailure(RunCommand.wanted(metadata)) }
+        let tensors = try inputs.map { try RunCommand.input($0, metadata) }
+        let answer = try await host.infer(InferenceRequest(model: name, inputs: tensors))
+        for output in answer.outputs {
+            print("\(output.name): \(TensorText.describe(output.tensor))")
+            if let outputDir {
+                try NPYTensor.write(
+                    output.tensor, to: PathName.join(outputDir, "\(output.name).npy"))
+            }
+        }
+    }
+
+    private static func input(_ text: String, _ metadata: ModelMetadata) throws -> NamedTensor {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let spec = metadata.inputs.first(where: { $0.name == parts[0] })
+        else { throw CommandFailure("'\(text)' is not NAME=VALUE. \(wanted(metadata))") }
+        let value = parts[1]
+        if value.hasPrefix("@") {
+            let content = try FileSystem.readAll(String(value.dropFirst()), limit: 256 << 20)
+            return NamedTensor(name: spec.name, tensor: try TensorText.bytes(content))
+        }
+        if value.hasSuffix(".npy") {
+            return NamedTensor(name: spec.name, tensor: try NPYTensor.read(value))
+        }
+        return NamedTensor(
+            name: spec.name, tensor: try TensorText.parse(value, as: spec.elementType))
+    }
+
+    private static func wanted(_ metadata: ModelMetadata) -> String {
+        let lines = metadata.inputs.map { spec in
+            let dimensions = spec.dimensions.map { $0 < 0 ? "any" : "\($0)" }
+            let type = spec.elementType.protocolName ?? "\(spec.elementType)"
+            return "  --input \(spec.name)=…   \(type) [\(dimensions.joined(separator: ", "))]"
+        }
+        return "\(metadata.name) wants:\n" + lines.joined(separator: "\n")
+    }
+}
