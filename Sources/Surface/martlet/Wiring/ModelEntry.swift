@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletConfiguration
+internal import MartletServing
+internal import MartletStorage
+
+/// One item of `models.entries`: a path to serve, and stages around the model.
+struct ModelEntry {
+    var name: String
+    var path: String
+    var pipeline: PipelineConfiguration
+}
+
+/// Reads `models.entries` of martlet.yaml.
+///
+///     models:
+///       entries:
+///         - path: /models/resnet50.onnx
+///           name: resnet50             # as the path says, unless given
+///           pre: [decode_image, "resize:224:256", "normalize:imagenet"]
+///           post: [softmax, "top_k:5:/models/labels.txt"]
+enum ModelEntryReader {
+    private static let keys = ["name", "path", "pre", "post"]
+
+    /// - Throws: `ConfigurationError` with the line of what is wrong.
+    static func read(_ nodes: [YAMLNode]) throws(ConfigurationError) -> [ModelEntry] {
+        var entries: [ModelEntry] = []
+        for node in nodes { entries.append(try entry(node)) }
+        var names: Set<String> = []
+        for (entry, node) in zip(entries, nodes) where !names.insert(entry.name).inserted {
+            throw ConfigurationError(
+                .invalidValue, "two models are called '\(entry.name)'", position: node.position)
+        }
+        return entries
+    }
+
+    private static func entry(_ node: YAMLNode) throws(ConfigurationError) -> ModelEntry {
+        guard let fields = node.entries else {
+            throw ConfigurationError(
+                .invalidValue, "a model entry is a section with a path, got \(node.kind)",
+                position: node.position)
+        }
+        var name: String?
+        var path: String?
+        var pipeline = PipelineConfiguration()
+        for field in fields {
+            switch field.key {
+            case "name": name = try text(field)
+            case "path": path = try text(field)
+            case "pre": pipeline.pre = try stages(field)
+            case "post": pipeline.post = try stages(field)
+            default:
+                throw ConfigurationError(
+                    .unknownKey,
+                    "unknown key '\(field.key)' of a model entry; known are "
+                        + keys.joined(separator: ", "), position: field.position)
+            }
+        }
+        guard let path else {
+            throw ConfigurationError(
+                .invalidValue, "a model entry needs a path", position: node.position)
+        }
+        return ModelEntry(name: name ?? modelName(path), path: path, pipeline: pipeline)
+    }
+
+    /// The name that a path gives its model: the last component, without ".onnx".
+    private static func modelName(_ path: String) -> String {
+        let base = PathName.baseName(path)
+        return base.hasSuffix(".onnx") ? String(base.dropLast(5)) : base
+    }
+
+    private static func text(_ field: YAMLNode.Entry) throws(ConfigurationError) -> String {
+        guard let text = field.value.text, !text.isEmpty else {
+            throw ConfigurationError(
+                .invalidValue, "'\(field.key)' takes a text", position: field.value.position)
+        }
+        return text
+    }
+
+    private static func stages(
+        _ field: YAMLNode.Entry
+    ) throws(ConfigurationError) -> [PipelineConfiguration.Stage] {
+        let parts = field.value.items ?? [field.value]
+        var stages: [PipelineConfiguration.Stage] = []
+        for part in parts {
+            guard let text = part.text else {
+                throw ConfigurationError(
+                    .invalidValue, "'\(field.key)' takes a list of stages",
+                    position: part.position)
+            }
+            do throws(ServingError) {
+                stages += try PipelineConfiguration.stages(parsing: text)
+            } catch {
+                throw ConfigurationError(
+                    .invalidValue, error.message, position: part.position)
+            }
+        }
+        return stages
+    }
+}
