@@ -46,6 +46,7 @@ let context = Target.Dependency.product(
     name: "ServiceContextModule", package: "swift-service-context")
 let lifecycle = Target.Dependency.product(
     name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
@@ -137,7 +138,8 @@ let modules: [Module] = [
             "MartletBase", "MartletFormats", "MartletWire", "MartletTensor", "MartletServing",
         ],
         packages: [
-            nio, nioPosix, nioHTTP2, nioHPACK, nioSSL, logging, metrics, tracing, context, lifecycle,
+            nio, nioPosix, nioHTTP2, nioHPACK, nioSSL, logging, metrics, tracing, context,
+            lifecycle,
         ],
         isProduct: true),
     Module(
@@ -145,10 +147,10 @@ let modules: [Module] = [
         uses: [
             "MartletBase", "MartletFormats", "MartletJSON", "MartletStorage", "MartletTensor",
             "MartletGraph", "MartletEngine", "MartletTokenizers", "MartletLanguage",
-            "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC",
+            "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC", "MartletWire",
             "MartletConfiguration", "CMartletPlatform",
         ],
-        packages: [arguments, logging, metrics, tracing, lifecycle], hasTests: false),
+        packages: [arguments, logging, metrics, tracing, lifecycle, signals], hasTests: false),
 ]
 
 // MARK: Checks

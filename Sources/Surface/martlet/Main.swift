@@ -18,6 +18,7 @@ struct Main: AsyncParsableCommand {
             """,
         version: Release.version,
         subcommands: [
+            ServeCommand.self,
             BenchCommand.self, RunCommand.self,
             ConfigCommand.self, DemoCommand.self,
         ])

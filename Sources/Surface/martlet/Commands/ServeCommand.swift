@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import ArgumentParser
+internal import MartletConfiguration
+
+/// `martlet serve PATH…`: loads models and answers HTTP and gRPC until told to stop.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Load models and serve them over HTTP and gRPC.",
+        discussion: """
+            PATH is an ONNX file, a Hugging Face folder, or a model repository in Triton's layout. \
+            Several may be given.
+
+              martlet serve model.onnx
+              martlet serve all-MiniLM-L6-v2 Examples/models/digits
+              martlet serve repository --model-control-mode poll
+
+            Then, on port 8000:  /v2/models (Open Inference Protocol), /v1/embeddings (OpenAI), \
+            /metrics (Prometheus).  On port 8001: gRPC.
+
+            Every flag is also a key of martlet.yaml and an environment variable: see \
+            `martlet config`.
+            """)
+
+    @Argument(help: "Models and model repositories to serve.")
+    var paths: [String] = []
+
+    @Option(help: "The configuration file (martlet.yaml in this folder, when there is one).")
+    var config: String?
+
+    @Option(help: "Address to listen on (127.0.0.1; 0.0.0.0 for every interface).")
+    var host: String?
+
+    @Option(name: .customLong("http-port"), help: "HTTP port (8000); 0 any free, -1 off.")
+    var httpPort: Int?
+
+    @Option(name: .customLong("grpc-port"), help: "gRPC port (8001); 0 any free, -1 off.")
+    var grpcPort: Int?
+
+    @Option(
+        name: .customLong("metrics-port"),
+        help: "Metrics port (8002); 0 any free, -1 off. HTTP's /metrics stays.")
+    var metricsPort: Int?
+
+    @Option(help: "Threads for kernels (one per processor).")
+    var threads: Int?
+
+    @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
+    var modelControlMode: String?
+
+    @Option(
+        name: .customLong("load-model"), help: "Explicit mode: load this at start; '*' for all.")
+    var loadModels: [String] = []
+
+    @Flag(inversion: .prefixedNo, help: "Not ready until every model is (default).")
+    var strictReadiness: Bool?
+
+    @Flag(help: "Let local clients hand over tensors in shared memory.")
+    var allowSharedMemory = false
+
+    @Option(help: "PEM certificate chain; turns TLS on.")
+    var tlsCertificate: String?
+
+    @Option(help: "PEM private key.")
+    var tlsKey: String?
+
+    @Option(help: "pretty or json.")
+    var logStyle: String?
+
+    @Option(help: "trace, debug, info, notice, warning or error.")
+    var logLevel: String?
+
+    @Option(help: "martlet, or triton for Triton's metric names as well.")
+    var metricsNames: String?
+
+    func run() async throws {
+        var settings = try SettingsLoader.load(file: config)
+        try apply(to: &settings)
+        try await Server(settings: settings, paths: paths).run()
+    }
+
+    /// Flags win over every other source.
+    private func apply(to settings: inout Settings) throws {
+        let flags: [(key: String, value: String?)] = [
+            ("server.host", host), ("server.http_port", httpPort.map(String.init)),
+            ("server.grpc_port", grpcPort.map(String.init)),
+            ("server.metrics_port", metricsPort.map(String.init)),
+            ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
+            ("engine.threads", threads.map(String.init)),
+            ("models.control_mode", modelControlMode),
+            ("models.load", loadModels.isEmpty ? nil : loadModels.joined(separator: ",")),
+            ("models.strict_readiness", strictReadiness.map { String($0) }),
+            ("models.allow_shared_memory", allowSharedMemory ? "true" : nil),
+            ("log.style", logStyle), ("log.level", logLevel), ("metrics.names", metricsNames),
+        ]
+        for case (let key, let value?) in flags { try settings.apply(flag: key, value) }
+    }
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Glibc
+internal import Logging
+internal import MartletBase
+internal import MartletConfiguration
+internal import MartletEngine
+internal import MartletGRPC
+internal import MartletHTTP
+internal import MartletServing
+internal import MartletTelemetry
+internal import MartletWire
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// The process that `martlet serve` is: telemetry, models, doors, signals.
+struct Server {
+    let settings: Settings
+    let paths: [String]
+
+    /// Serves until SIGTERM or SIGINT, then drains.
+    /// - Throws: what is wrong with the settings, that nothing could be loaded, or that a port is
+    ///   taken.
+    func run() async throws {
+        let entries = try ModelEntryReader.read(settings.modelEntries)
+        guard !paths.isEmpty || !entries.isEmpty else {
+            throw ConfigurationError(
+                .invalidValue, "nothing to serve: give a PATH, or models.entries in martlet.yaml")
+        }
+        let telemetry = try bootstrapTelemetry()
+        let logger = Logger(label: "martlet")
+        let started = realTimeSeconds()
+        let threads = settings.number("engine.threads")
+        if threads > 0 { KernelPool.start(threads: threads) }
+
+        let host = LocalModelHost(servingOptions(entries), engine: NativeEngine())
+        let protocolSettings = ProtocolSettings(log: logSettings()) { log in
+            telemetry.threshold.set(
+                info: log.info, warning: log.warning, error: log.error,
+                verboseLevel: log.verboseLevel)
+        }
+        let page = MetricsPage(
+            registry: telemetry.registry, process: ProcessMetrics(startSeconds: started),
+            host: host, hasTritonNames: settings.text("metrics.names") == "triton")
+        let services =
+            [
+                ServiceGroupConfiguration.ServiceConfiguration(
+                    service: ModelService(host: host, logger: logger))
+            ]
+            + doors(host: host, protocolSettings: protocolSettings, page: page)
+            .map { .init(service: $0) }
+        logger.info(
+            "starting",
+            metadata: [
+                "version": "\(Release.version)", "kernels": "\(KernelPool.levelName)",
+                "threads": "\(KernelPool.size)",
+            ])
+        var group = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        group.maximumGracefulShutdownDuration = .seconds(
+            settings.number("server.drain_seconds") + 5)
+        try await ServiceGroup(configuration: group).run()
+        logger.info("stopped")
+    }
+
+    // MARK: Parts
+
+    private func bootstrapTelemetry() throws -> Telemetry {
+        let path = settings.text("log.file")
+        return Telemetry.bootstrap(
+            style: StructuredLogHandler.Style(rawValue: settings.text("log.style")) ?? .pretty,
+            output: path.isEmpty ? LogOutput() : try LogOutput(path: path),
+            level: Logger.Level(rawValue: settings.text("log.level")) ?? .info)
+    }
+
+    private func logSettings() -> LogSettings {
+        let level = Logger.Level(rawValue: settings.text("log.level")) ?? .info
+        return LogSettings(
+            file: settings.text("log.file"), info: level <= .info, warning: level <= .warning,
+            error: true, verboseLevel: level == .trace ? 2 : level == .debug ? 1 : 0)
+    }
+
+    private func servingOptions(_ entries: [ModelEntry]) -> ServingOptions {
+        var options = ServingOptions(paths: paths)
+        options.controlMode =
+            ServingOptions.ControlMode(rawValue: settings.text("models.control_mode")) ?? .none
+        options.startupModels = settings.list("models.load")
+        options.isReadinessStrict = settings.flag("models.strict_readiness")
+        options.loadThreads = settings.number("models.load_threads")
+        options.pollInterval = .seconds(settings.number("models.poll_seconds"))
+        options.drainTimeout = .seconds(settings.number("server.drain_seconds"))
+        options.allowsSharedMemory = settings.flag("models.allow_shared_memory")
+        options.engineOptions = EngineOptions(
+            memoryBytesMax: settings.number("engine.memory_mib_max") << 20)
+        return options
+    }
+
+    private func doors(
+        host: LocalModelHost, protocolSettings: ProtocolSettings, page: MetricsPage
+    ) -> [any Service] {
+        var services: [any Service] = []
+        if settings.number("server.grpc_port") >= 0 {
+            services.append(
+                GRPCServer(
+                    host, settings: protocolSettings, configuration: grpcConfiguration()))
+        }
+        if settings.number("server.http_port") >= 0 {
+            var router = Router()
+            KServeRoutes(host, settings: protocolSettings).add(to: &router)
+            AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
+            services.append(
+                HTTPServer(
+                    configuration: httpConfiguration(port: settings.number("server.http_port")),
+                    router: router))
+        }
+        if settings.number("server.metrics_port") >= 0 {
+            var router = Router()
+            AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
+            var configuration = httpConfiguration(port: settings.number("server.metrics_port"))
+            configuration.threadCount = 1
+            services.append(
+                HTTPServer(
+                    configuration: configuration, router: router,
+                    logger: Logger(label: "martlet.metrics")))
+        }
+        return services
+    }
+
+    private func grpcConfiguration() -> GRPCServer.Configuration {
+        var limits = GRPCServer.Limits()
+        limits.messageBytes = settings.number("server.body_bytes_max")
+        limits.connections = settings.number("server.connections_max")
+        limits.bodyTime = .seconds(settings.number("server.request_seconds"))
+        limits.drainTime = .seconds(settings.number("server.drain_seconds"))
+        let certificate = settings.text("server.tls_certificate")
+        return GRPCServer.Configuration(
+            host: settings.text("server.host"), port: settings.number("server.grpc_port"),
+            tls: certificate.isEmpty
+                ? nil
+                : GRPCServer.TLS(
+                    certificatePath: certificate, privateKeyPath: settings.text("server.tls_key")),
+            limits: limits)
+    }
+
+    private func httpConfiguration(port: Int) -> HTTPServerConfiguration {
+        var configuration = HTTPServerConfiguration(host: settings.text("server.host"), port: port)
+        configuration.threadCount = settings.number("server.threads")
+        configuration.limits.bodyBytesMax = settings.number("server.body_bytes_max")
+        configuration.connectionCountMax = settings.number("server.connections_max")
+        configuration.idleTimeout = .seconds(settings.number("server.idle_seconds"))
+        configuration.bodyTimeout = .seconds(settings.number("server.request_seconds"))
+        configuration.drainTimeout = .seconds(settings.number("server.drain_seconds"))
+        configuration.logsAccess = settings.flag("log.requests")
+        let certificate = settings.text("server.tls_certificate")
+        if !certificate.isEmpty {
+            configuration.tls = HTTPServerConfiguration.TLS(
+                certificateFile: certificate, keyFile: settings.text("server.tls_key"))
+        }
+        return configuration
+    }
+
+    private func realTimeSeconds() -> Double {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &now)
+        return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+    }
+}
+
+/// The models' part of the process: what cannot be loaded at start is said, and when nothing can,
+/// the process ends.
+private struct ModelService: Service {
+    let host: LocalModelHost
+    let logger: Logger
+
+    func run() async throws {
+        do {
+            try await host.start()
+        } catch {
+            guard !host.models().isEmpty else { throw error }
+            logger.error("some models did not load: \(error)")
+        }
+        for model in host.models() {
+            logger.info("serving", metadata: ["model": "\(model.name)"])
+        }
+        try await host.run()
+    }
+}
