@@ -2,7 +2,6 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletFormats
-internal import MartletTesting
 internal import Testing
 
 @Suite("Protobuf")
@@ -190,26 +189,5 @@ struct ProtobufTests {
                 _ = try reader.string()
             }
         }
-    }
-
-    @Test("Fuzz: the cursor survives any bytes")
-    func fuzzReader() {
-        var writer = ProtobufWriter()
-        writer.message(1) { $0.packed(2, [1, 2, 3] as [Int64]) }
-        writer.string(3, "text")
-        writer.tag(4, .startGroup)
-        writer.double(5, 1)
-        writer.tag(4, .endGroup)
-        func descend(_ reader: inout ProtobufReader) throws {
-            while try reader.next() != nil {
-                if reader.wireType == .lengthDelimited, reader.remaining % 2 == 0 {
-                    var inner = try reader.message()
-                    try? descend(&inner)
-                    var numbers: [Int64] = []
-                    if try reader.next() != nil { try reader.append(to: &numbers) }
-                }
-            }
-        }
-        fuzz("protobuf", seeds: [writer.bytes, ModelBytes.example()]) { try read($0, descend) }
     }
 }

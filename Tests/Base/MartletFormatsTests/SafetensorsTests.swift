@@ -3,7 +3,6 @@
 
 internal import MartletBase
 internal import MartletFormats
-internal import MartletTesting
 internal import Testing
 
 /// Builds safetensors files, well-formed or not.
@@ -97,13 +96,34 @@ struct SafetensorsTests {
         #expect(code(SafetensorsBytes.file(header: header, data: Array(0..<8))) == expected)
     }
 
-    @Test("Fuzz: no header crashes the reader or reaches past the file")
-    func fuzzHeader() {
-        fuzz("safetensors", seeds: [SafetensorsBytes.example]) { bytes in
-            let file = try open(bytes)
-            var end = 0
-            for tensor in file.tensors { end += tensor.bytes.count }
-            #expect(end <= bytes.count)
+    @Test("a sharded model is read through its index, which must tell the truth")
+    func shards() throws {
+        let folder = try ModelFolder()
+        let entry = #"":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#
+        folder.write(
+            "a.safetensors", SafetensorsBytes.file(header: #"{"x"# + entry, data: [1, 2]))
+        folder.write(
+            "b.safetensors", SafetensorsBytes.file(header: #"{"y"# + entry, data: [3, 4]))
+        func index(_ map: String) {
+            folder.write("model.safetensors.index.json", Array(#"{"weight_map":\#(map)}"#.utf8))
+        }
+        index(#"{"x":"a.safetensors","y":"b.safetensors"}"#)
+        let model = try SafetensorsModel(path: folder.path)
+        #expect(model.names == ["x", "y"])
+        #expect(model["y"]?.bytes.copied() == [3, 4])
+        #expect(model["z"] == nil)
+        let lies = [
+            (#"{"x":"b.safetensors"}"#, FormatError.Code.missing),
+            (#"{"x":"../a.safetensors"}"#, .outOfBounds),
+            (#"{"x":"/etc/passwd"}"#, .outOfBounds),
+            (#"{"x":1}"#, .malformed), ("[]", .malformed), ("{", .malformed),
+        ]
+        for (map, expected) in lies {
+            index(map)
+            let error = #expect(throws: FormatError.self, "\(map)") {
+                try SafetensorsModel(path: folder.path)
+            }
+            #expect(error?.code == expected, "\(map)")
         }
     }
 }
