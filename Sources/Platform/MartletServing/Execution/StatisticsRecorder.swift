@@ -33,6 +33,17 @@ package final class StatisticsRecorder: BatchObserver {
         }
     }
 
+    /// Forgets what warm-up requests counted.
+    package func reset() {
+        state.withLock { state in
+            let memory = state.statistics.memoryBytes
+            state.statistics = ModelStatistics(
+                name: state.statistics.name, version: state.statistics.version)
+            state.statistics.memoryBytes = memory
+            state.batches = [:]
+        }
+    }
+
     package func setMemory(bytes: Int) {
         state.withLock { $0.statistics.memoryBytes = UInt64(max(0, bytes)) }
     }

@@ -21,6 +21,7 @@ package struct ModelWarmer: Sendable {
     /// - Throws: `ServingError` when a configured request fails. The automatic one may fail: its
     ///   shape is a guess.
     package func warm(_ served: ServedModel, folder: String) throws {
+        defer { served.statistics.reset() }
         guard !served.configuration.warmups.isEmpty else {
             guard served.configuration.ensemble == nil, let request = try? automatic(served) else {
                 return

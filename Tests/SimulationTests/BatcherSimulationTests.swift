@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletServing
+internal import Testing
+
+@Suite("Batcher simulation")
+struct BatcherSimulationTests {
+    @Test("over 12 000 schedules nothing is lost, mixed, late or answered twice")
+    func schedules() {
+        var released = 0
+        var refused: [String: Int] = [:]
+        for seed in 0..<UInt64(12_000) {
+            var simulation = BatcherSimulation(seed: seed)
+            simulation.run()
+            released += simulation.releasedCount
+            refused.merge(simulation.refusedCounts, uniquingKeysWith: +)
+            if let fault = simulation.fault {
+                Issue.record("seed \(seed): \(fault)")
+                return
+            }
+        }
+        // The schedules must reach every way out, or they prove little.
+        #expect(released > 100_000)
+        for way in ["queueFull", "tooManyRows", "timedOut", "deadlineExceeded", "cancelled"] {
+            #expect(refused[way, default: 0] > 500, "\(way)")
+        }
+    }
+}
+
+/// One seeded schedule: arrivals, cancellations, time, and instances that take and finish batches,
+/// woken only as the batcher's shell would wake them.
+struct BatcherSimulation {
+    struct Request {
+        var id: Int
+        var claim: BatcherState<Int>.Claim
+        var level: Int
+        var arrival: MonotonicInstant
+        var limit: MonotonicInstant?
+        var isDelayed = false
+        var ticket: Ticket?
+        var answers = 0
+    }
+
+    enum Instance { case awake, asleep(until: MonotonicInstant?), running(until: MonotonicInstant) }
+
+    var random: SeededRandom
+    let policy: BatchingPolicy
+    var state: BatcherState<Int>
+    var instances: [Instance]
+    var requests: [Request] = []
+    var waiting: Set<Int> = []
+    var running: [Int: [Int]] = [:]
+    var now = MonotonicInstant(nanoseconds: 0)
+    var lastReleased = -1
+    var releasedCount = 0
+    var refusedCounts: [String: Int] = [:]
+    var fault: String?
+
+    init(seed: UInt64) {
+        random = SeededRandom(seed: seed)
+        policy = BatcherSimulation.makePolicy(&random)
+        let count = Int.random(in: 1...3, using: &random)
+        state = BatcherState(policy: policy, instances: count)
+        instances = Array(repeating: .awake, count: count)
+    }
+
+    static func makePolicy(_ random: inout SeededRandom) -> BatchingPolicy {
+        var policy = BatchingPolicy()
+        policy.rowsMax = Int.random(in: 1...16, using: &random)
+        policy.joinsRequests = policy.rowsMax > 1 && Int.random(in: 0..<5, using: &random) > 0
+        if Bool.random(using: &random) {
+            policy.queueDelay = .microseconds(Int.random(in: 1...3000, using: &random))
+        }
+        if Int.random(in: 0..<3, using: &random) == 0 {
+            policy.preferredRows = Array(
+                Set((0..<2).map { _ in Int.random(in: 1...policy.rowsMax, using: &random) })
+            ).sorted()
+        }
+        policy.preservesOrdering = Int.random(in: 0..<4, using: &random) == 0
+        let levels = policy.preservesOrdering ? 1 : Int.random(in: 1...3, using: &random)
+        policy.levels = (0..<levels).map { _ in
+            var level = BatchingPolicy.Level()
+            level.waitingMax = Int.random(in: 1...24, using: &random)
+            if Bool.random(using: &random) {
+                level.timeout = .microseconds(Int.random(in: 100...8000, using: &random))
+            }
+            level.allowsTimeoutOverride = Bool.random(using: &random)
+            level.delaysOnTimeout = !policy.preservesOrdering && Bool.random(using: &random)
+            return level
+        }
+        policy.defaultLevel = Int.random(in: 0..<levels, using: &random)
+        return policy
+    }
+
+    mutating func fail(_ message: String) { if fault == nil { fault = message } }
+
+    mutating func run() {
+        var arrivalsLeft = Int.random(in: 1...60, using: &random)
+        let pace = Int.random(in: 1...2000, using: &random)
+        var nextArrival = now
+        var steps = 0
+        while fault == nil {
+            steps += 1
+            if steps > 10_000 { return fail("no end in sight") }
+            wakeAll()
+            let finish = nextFinish()
+            var candidates = [finish?.1, state.nextExpiry, nextWake()].compactMap { $0 }
+            if arrivalsLeft > 0 { candidates.append(nextArrival) }
+            guard let next = candidates.min() else { break }
+            now = max(now, next)
+            if arrivalsLeft > 0, nextArrival <= now {
+                arrivalsLeft -= 1
+                arrive()
+                nextArrival = now.advanced(
+                    by: .microseconds(Int.random(in: 0...pace, using: &random)))
+                if Int.random(in: 0..<4, using: &random) == 0 { cancelSome() }
+            } else if let expiry = state.nextExpiry, expiry <= now {
+                var actions = BatcherActions<Int>()
+                state.expire(at: now, into: &actions)
+                perform(actions)
+                checkNothingOverdue()
+            } else if let finish, finish.1 <= now {
+                finishRun(finish.0)
+            }
+        }
+        guard fault == nil else { return }
+        if state.occupiedCount != 0 { fail("\(state.occupiedCount) requests left inside") }
+        for request in requests where request.answers != 1 {
+            fail("request \(request.id) was answered \(request.answers) times")
+        }
+    }
+
+    // MARK: Events
+
+    mutating func arrive() {
+        let id = requests.count
+        var key = BatchKey()
+        if Bool.random(using: &random) {
+            key.append(Int.random(in: 1...2, using: &random))
+        }
+        if Int.random(in: 0..<20, using: &random) == 0 { key = .alone }
+        var claim = BatcherState<Int>.Claim(
+            rows: Int.random(in: 1...5, using: &random), key: key,
+            priority: UInt64.random(in: 0...4, using: &random))
+        if Int.random(in: 0..<4, using: &random) == 0 {
+            claim.timeout = .microseconds(Int.random(in: 1...4000, using: &random))
+        }
+        if Int.random(in: 0..<3, using: &random) == 0 {
+            claim.deadline = now.advanced(
+                by: .microseconds(Int.random(in: 0...9000, using: &random)))
+        }
+        let isNamed = claim.priority >= 1 && claim.priority <= UInt64(policy.levels.count)
+        let level = isNamed ? Int(claim.priority) - 1 : policy.defaultLevel
+        let rules = policy.levels[level]
+        var timeout = rules.timeout
+        if rules.allowsTimeoutOverride, let wish = claim.timeout {
+            timeout = min(wish, timeout ?? wish)
+        }
+        requests.append(
+            Request(
+                id: id, claim: claim, level: level, arrival: now,
+                limit: timeout.map(now.advanced(by:))))
+        switch state.enqueue(id, claim, at: now) {
+        case .accepted(let ticket, let signals):
+            requests[id].ticket = ticket
+            waiting.insert(id)
+            if signals { wakeOne() }
+            let inLevel = waiting.count { requests[$0].level == level }
+            if inLevel > rules.waitingMax { fail("level \(level) holds \(inLevel) requests") }
+        case .refused(let reason):
+            if case .queueFull = reason {
+                let inLevel = waiting.count { requests[$0].level == level }
+                if inLevel < rules.waitingMax { fail("refused as full with \(inLevel) waiting") }
+            }
+            answerRefusal(id, reason)
+        }
+    }
+
+    mutating func cancelSome() {
+        guard let id = (0..<requests.count).randomElement(using: &random),
+            let ticket = requests[id].ticket
+        else { return }
+        var actions = BatcherActions<Int>()
+        state.cancel(ticket, into: &actions)
+        let isInside = requests[id].answers == 0
+        if isInside != actions.refused.contains(where: { $0.payload == id }) {
+            fail("cancelling \(id) gave \(actions.refused)")
+        }
+        perform(actions)
+    }
+
+    mutating func finishRun(_ instance: Int) {
+        var actions = BatcherActions<Int>()
+        state.finish(instance: instance, at: now, into: &actions)
+        running[instance] = nil
+        instances[instance] = .awake
+        perform(actions)
+    }
+
+    mutating func wakeAll() {
+        for index in instances.indices {
+            if case .asleep(let until?) = instances[index], until <= now {
+                instances[index] = .awake
+            }
+        }
+        // An instance that takes a batch may wake another, which then is looked at too.
+        while fault == nil,
+            let index = instances.firstIndex(where: {
+                if case .awake = $0 { true } else { false }
+            })
+        { take(index) }
+    }
+
+    mutating func take(_ instance: Int) {
+        var actions = BatcherActions<Int>()
+        let step = state.takeBatch(instance: instance, at: now, into: &actions)
+        let batch = actions.batch
+        actions.batch = []
+        perform(actions)
+        switch step {
+        case .wait(let until):
+            if !batch.isEmpty { fail("waits with a batch") }
+            if until == nil, !waiting.isEmpty { fail("sleeps for ever with requests waiting") }
+            instances[instance] = .asleep(until: until)
+        case .run(let signalsAnother):
+            check(batch)
+            for id in batch { waiting.remove(id) }
+            running[instance] = batch
+            let length = Duration.microseconds(Int.random(in: 1...4000, using: &random))
+            instances[instance] = .running(until: now.advanced(by: length))
+            if signalsAnother { wakeOne() }
+        }
+    }
+
+    mutating func wakeOne() {
+        let asleep = instances.firstIndex { if case .asleep = $0 { true } else { false } }
+        if let asleep { instances[asleep] = .awake }
+    }
+
+    func nextWake() -> MonotonicInstant? {
+        instances.compactMap { if case .asleep(let until) = $0 { until } else { nil } }.min()
+    }
+
+    func nextFinish() -> (Int, MonotonicInstant)? {
+        instances.enumerated().compactMap { index, instance in
+            if case .running(let until) = instance { (index, until) } else { nil }
+        }.min { $0.1 < $1.1 }
+    }
+
+    // MARK: Checks
+
+    mutating func check(_ batch: [Int]) {
+        guard let first = batch.first else { return fail("an empty batch") }
+        let lead = requests[first]
+        let rows = batch.reduce(0) { $0 + requests[$1].claim.rows }
+        if batch.count > 1 {
+            if !policy.joinsRequests { fail("joined requests that must run alone") }
+            if rows > policy.rowsMax { fail("\(rows) rows in a batch of \(policy.rowsMax)") }
+        }
+        for id in batch {
+            let request = requests[id]
+            if !waiting.contains(id) || request.answers > 0 { fail("\(id) ran without waiting") }
+            if batch.count > 1, request.claim.key != lead.claim.key { fail("keys are mixed") }
+            if let deadline = request.claim.deadline, deadline <= now {
+                fail("\(id) ran past its deadline")
+            }
+        }
+        for id in waiting where requests[id].level < lead.level {
+            fail("level \(lead.level) ran before \(id) of level \(requests[id].level)")
+        }
+        let isBehind = waiting.contains { id in
+            requests[id].level == lead.level && id < first && !isSetBack(id)
+        }
+        if isBehind { fail("\(first) overtook an earlier request to lead its batch") }
+    }
+
+    func isSetBack(_ id: Int) -> Bool {
+        policy.levels[requests[id].level].delaysOnTimeout
+            && requests[id].limit.map { $0 <= now } ?? false
+    }
+
+    mutating func checkNothingOverdue() {
+        for id in waiting {
+            if let deadline = requests[id].claim.deadline, deadline <= now {
+                fail("\(id) still waits after its deadline")
+            }
+            if let limit = requests[id].limit, limit <= now, !isSetBack(id) {
+                fail("\(id) still waits after its time limit")
+            }
+        }
+    }
+
+    mutating func perform(_ actions: BatcherActions<Int>) {
+        for (id, reason) in actions.refused { answerRefusal(id, reason) }
+        for id in actions.released {
+            requests[id].answers += 1
+            releasedCount += 1
+            if waiting.contains(id) { fail("\(id) was released while waiting") }
+            if policy.preservesOrdering {
+                if id < lastReleased { fail("\(id) left after \(lastReleased)") }
+                lastReleased = id
+            }
+        }
+        if let stopped = actions.stopsInstance {
+            let isWanted = running[stopped]?.contains { requests[$0].answers == 0 } ?? true
+            if isWanted { fail("instance \(stopped) was stopped while somebody waits for it") }
+        }
+    }
+
+    mutating func answerRefusal(_ id: Int, _ reason: BatchRefusal) {
+        requests[id].answers += 1
+        waiting.remove(id)
+        let request = requests[id]
+        let name = String("\(reason)".prefix { $0 != "(" })
+        refusedCounts[name, default: 0] += 1
+        switch reason {
+        case .deadlineExceeded:
+            if request.claim.deadline.map({ $0 > now }) ?? true { fail("\(id) refused early") }
+        case .timedOut:
+            if request.limit.map({ $0 > now }) ?? true { fail("\(id) timed out early") }
+        default: break
+        }
+    }
+}
