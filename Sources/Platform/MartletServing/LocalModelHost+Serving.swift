@@ -159,9 +159,26 @@ extension LocalModelHost {
                 "failed to load '\(model)', failed to poll from model repository")
         }
         if let configuration { candidate.configuration = .json(Array(configuration.utf8)) }
-        let failures = await apply([candidate])
+        let failures = await apply(try withDependencies(candidate))
         withExtendedLifetime(uploaded) {}
         if let failure = failures.first { throw ServingError(.invalidArgument, failure) }
+    }
+
+    /// An ensemble with the models it needs and that are not loaded, at any depth.
+    private func withDependencies(_ candidate: ModelCandidate) throws -> [ModelCandidate] {
+        var found = [candidate]
+        var position = 0
+        while position < found.count, found.count <= RepositoryScanner.modelCountMax {
+            let reading = try? ConfigurationReader.read(found[position])
+            position += 1
+            for step in reading?.configuration.ensemble?.steps ?? []
+            where table.current.entries[step.modelName] == nil
+                && !found.contains(where: { $0.name == step.modelName })
+            {
+                if let needed = try scanner.find(step.modelName) { found.append(needed) }
+            }
+        }
+        return found
     }
 
     public func unload(model: String, includingDependents: Bool) async throws {

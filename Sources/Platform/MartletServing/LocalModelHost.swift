@@ -72,7 +72,8 @@ public final class LocalModelHost: ModelHost, Service {
             engine: engine, engineOptions: options.engineOptions, time: time,
             timekeeper: timekeeper,
             workers: WorkerPool(
-                name: "martlet-text", threads: options.encoderThreads, waitingMax: 1024))
+                name: "martlet-text", threads: options.encoderThreads, waitingMax: 1024),
+            table: table, stageThreads: options.encoderThreads)
         repository = ModelRepository(
             table: table, loadThreads: options.loadThreads, logger: options.logger
         ) { version, candidate, configuration in
@@ -114,7 +115,27 @@ public final class LocalModelHost: ModelHost, Service {
         }
     }
 
+    /// Applies candidates, ensembles after the models that they are made of.
+    /// - Returns: why those failed that did.
     func apply(_ candidates: [ModelCandidate]) async -> [String] {
+        var left = candidates.map { candidate in
+            let configuration = try? ConfigurationReader.read(candidate).configuration
+            return (candidate, Set(configuration?.ensemble?.steps.map(\.modelName) ?? []))
+        }
+        var failures: [String] = []
+        while !left.isEmpty {
+            let names = Set(left.map(\.0.name))
+            var wave = left.filter { $0.1.isDisjoint(with: names) }
+            // A circle: each will say what it misses.
+            if wave.isEmpty { wave = left }
+            let started = Set(wave.map(\.0.name))
+            left.removeAll { started.contains($0.0.name) }
+            failures += await applyTogether(wave.map(\.0))
+        }
+        return failures
+    }
+
+    private func applyTogether(_ candidates: [ModelCandidate]) async -> [String] {
         await withTaskGroup(of: String?.self) { group in
             for candidate in candidates {
                 group.addTask { [repository] in

@@ -84,6 +84,25 @@ package final class StatisticsRecorder: BatchObserver {
         spans.record(batch, times: times, from: start, to: end)
     }
 
+    /// A request that other models computed, as an ensemble's are.
+    func answered(
+        _ result: Result<InferenceResponse, ServingError>, rows: Int,
+        from start: MonotonicInstant, to end: MonotonicInstant
+    ) {
+        let total = start.duration(to: end).nanosecondsSaturating
+        state.withLock { state in
+            guard case .success = result else {
+                state.statistics.fail.add(total)
+                return
+            }
+            state.statistics.success.add(total)
+            state.statistics.computeInfer.add(total)
+            state.statistics.inferenceCount &+= UInt64(rows)
+            state.statistics.executionCount &+= 1
+            state.statistics.lastInferenceMilliseconds = wallMilliseconds()
+        }
+    }
+
     package func refused(_ item: BatchItem, reason: BatchRefusal, at now: MonotonicInstant) {
         if reason == .closed { return }
         let total = item.arrival.duration(to: now).nanosecondsSaturating

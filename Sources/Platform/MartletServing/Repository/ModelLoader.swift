@@ -13,18 +13,25 @@ package struct ModelLoader: Sendable {
     package var engineOptions: EngineOptions
     package var time: any TimeSource
     package var timekeeper: Timekeeper
-    /// Encode texts and run the stages around models.
+    /// Encode texts.
     package var workers: WorkerPool
+    /// Where ensembles find their models.
+    package var table: ModelTableReference
+    /// Threads of each stage around a model.
+    package var stageThreads: Int
 
     package init(
         engine: any Engine, engineOptions: EngineOptions, time: any TimeSource,
-        timekeeper: Timekeeper, workers: WorkerPool
+        timekeeper: Timekeeper, workers: WorkerPool, table: ModelTableReference,
+        stageThreads: Int = 2
     ) {
         self.engine = engine
         self.engineOptions = engineOptions
         self.time = time
         self.timekeeper = timekeeper
         self.workers = workers
+        self.table = table
+        self.stageThreads = stageThreads
     }
 
     /// - Parameter configuration: as written; completed here with what the model says.
@@ -33,6 +40,10 @@ package struct ModelLoader: Sendable {
         _ version: ModelCandidate.Version, of candidate: ModelCandidate,
         configuration: ModelConfiguration
     ) throws -> ServedModel {
+        if configuration.ensemble != nil {
+            return try serveEnsemble(
+                version: version, of: candidate, configuration: configuration)
+        }
         switch try resolve(version.location, configuration: configuration) {
         case .onnxFile(let path):
             try checkDigest(path, configuration)
@@ -104,11 +115,18 @@ package struct ModelLoader: Sendable {
         let executor = TensorExecutor(
             model: candidate.name, version: number, signature: signature,
             labels: try labels(configuration, folder: candidate.folder), batcher: batcher)
-        return ServedModel(
-            name: candidate.name, version: number, configuration: configuration,
-            inputs: signature.inputs.map(signature.spec),
-            outputs: signature.outputs.compactMap { $0.map(signature.spec) },
-            statistics: statistics, executor: executor)
+        do {
+            return try pipelined(
+                ServedModel(
+                    name: candidate.name, version: number, configuration: configuration,
+                    inputs: signature.inputs.map(signature.spec),
+                    outputs: signature.outputs.compactMap { $0.map(signature.spec) },
+                    statistics: statistics, executor: executor),
+                folder: candidate.folder)
+        } catch {
+            executor.close {}
+            throw error
+        }
     }
 
     private func serve(
@@ -140,7 +158,7 @@ package struct ModelLoader: Sendable {
     }
 
     /// Each output's labels, one a line of its file.
-    private func labels(
+    func labels(
         _ configuration: ModelConfiguration, folder: String
     ) throws -> [String: [String]] {
         var labels: [String: [String]] = [:]
