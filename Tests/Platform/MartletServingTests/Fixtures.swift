@@ -4,6 +4,7 @@
 internal import Glibc
 internal import MartletEngine
 internal import MartletServing
+internal import MartletStorage
 internal import MartletTensor
 
 /// A folder that lives as long as this value does.
@@ -34,6 +35,10 @@ final class ScratchFolder: Sendable {
         unsafe fputs(text, file)
         unsafe fclose(file)
         unsafe rename(target + ".new", target)
+    }
+
+    static func read(_ path: String) throws -> [UInt8] {
+        try FileSystem.readAll(path, limit: 1 << 20)
     }
 
     func remove(_ name: String) { ScratchFolder.remove(path + "/" + name) }

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletEngine
+internal import MartletServing
+internal import MartletTensor
+internal import MartletTesting
+internal import Synchronization
+internal import Testing
+
+@Suite("Repository")
+struct RepositoryTests {
+    /// Answers the number written in the model's file, in every element.
+    struct NumberEngine: Engine {
+        let name = "number"
+        func load(_ source: ModelSource, options: EngineOptions) throws -> any EngineSession {
+            guard case .onnxFile(let path) = source,
+                let number = Float(
+                    String(
+                        decoding: try ScratchFolder.read(path), as: UTF8.self))
+            else { throw EngineError(.invalidModel, "no number in it") }
+            let engine = TestEngine(
+                signature: ModelSignature(
+                    inputs: [
+                        TensorSpec(name: "INPUT", elementType: .float32, dimensions: [-1, 4])
+                    ],
+                    outputs: [
+                        TensorSpec(name: "OUTPUT", elementType: .float32, dimensions: [-1, 4])
+                    ])
+            ) { inputs in
+                let count = inputs[0].shape.elementCountChecked ?? 0
+                return [
+                    try Tensor.floats(Array(repeating: number, count: count), inputs[0].shape)
+                ]
+            }
+            return try engine.load(source, options: options)
+        }
+    }
+
+    private func request(_ version: String? = nil) throws -> InferenceRequest {
+        InferenceRequest(
+            model: "m", version: version,
+            inputs: [NamedTensor(name: "INPUT", tensor: try Tensor.floats([0, 0, 0, 0], [1, 4]))])
+    }
+
+    private func answer(_ host: LocalModelHost, _ version: String? = nil) async throws -> Float {
+        try await host.infer(try request(version)).outputs[0].tensor.floats[0]
+    }
+
+    private func explicit(_ folder: ScratchFolder) async throws -> LocalModelHost {
+        var options = ServingOptions(paths: [folder.path])
+        options.controlMode = .explicit
+        let host = LocalModelHost(options, engine: NumberEngine())
+        try await host.start()
+        return host
+    }
+
+    @Test("the version policy chooses what is served")
+    func versionPolicy() async throws {
+        let folder = try ScratchFolder()
+        for number in [1, 2, 10] { try folder.write("m/\(number)/model.onnx", "\(number)") }
+        var host = try await LocalModelHost.open([folder.path], engine: NumberEngine())
+        #expect(try host.metadata(model: "m", version: nil).versions == ["10"])
+        try folder.write("m/config.pbtxt", "version_policy { latest { num_versions: 2 } }")
+        host = try await LocalModelHost.open([folder.path], engine: NumberEngine())
+        #expect(try host.metadata(model: "m", version: nil).versions == ["2", "10"])
+        #expect(try await answer(host, "2") == 2)
+        #expect(try await answer(host) == 10)
+        try folder.write("m/config.pbtxt", "version_policy { specific { versions: 1 } }")
+        host = try await LocalModelHost.open([folder.path], engine: NumberEngine())
+        #expect(try await answer(host) == 1)
+    }
+
+    @Test("explicit mode loads and unloads when told; other modes refuse")
+    func explicitMode() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx", "1")
+        let host = try await explicit(folder)
+        await #expect(throws: ServingError.self) { try await answer(host) }
+        try await host.load(model: "m", configuration: nil, files: [:])
+        #expect(try await answer(host) == 1)
+        try await host.unload(model: "m", includingDependents: false)
+        await #expect(throws: ServingError.self) { try await answer(host) }
+        #expect(host.index(readyOnly: true).isEmpty)
+        let error = await #expect(throws: ServingError.self) {
+            try await host.load(model: "none", configuration: nil, files: [:])
+        }
+        #expect(error?.message.contains("failed to load 'none'") == true)
+        let fixed = try await LocalModelHost.open([folder.path], engine: NumberEngine())
+        let refusal = await #expect(throws: ServingError.self) {
+            try await fixed.unload(model: "m", includingDependents: false)
+        }
+        #expect(refusal?.code == .unavailable)
+    }
+
+    @Test("a failing version leaves the old one serving and is named in the index")
+    func failureKeepsOld() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx", "1")
+        let host = try await explicit(folder)
+        try await host.load(model: "m", configuration: nil, files: [:])
+        try folder.write("m/2/model.onnx", "rubbish")
+        await #expect(throws: ServingError.self) {
+            try await host.load(model: "m", configuration: nil, files: [:])
+        }
+        #expect(try await answer(host) == 1)
+        let index = host.index(readyOnly: false)
+        #expect(index.map(\.version) == ["1", "2"])
+        #expect(index[0].state == .ready)
+        #expect(index[1].state == .unavailable)
+        #expect(index[1].reason.contains("no number"))
+        try folder.write("m/2/model.onnx", "2")
+        try await host.load(model: "m", configuration: nil, files: [:])
+        #expect(try await answer(host) == 2)
+    }
+
+    @Test("files that a load call brings are served, with its configuration")
+    func uploadedFiles() async throws {
+        let folder = try ScratchFolder()
+        let host = try await explicit(folder)
+        await #expect(throws: ServingError.self) {
+            try await host.load(model: "m", configuration: nil, files: ["1/model.onnx": [55]])
+        }
+        await #expect(throws: ServingError.self) {
+            try await host.load(model: "m", configuration: "{}", files: ["../x/y": [55]])
+        }
+        try await host.load(
+            model: "m", configuration: "{\"max_batch_size\": 2}",
+            files: ["file:3/model.onnx": Array("7".utf8)])
+        #expect(try await answer(host, "3") == 7)
+        #expect(try host.configuration(model: "m", version: nil).maxBatchSize == 2)
+    }
+
+    @Test("a file that does not match the digest beside it is not loaded")
+    func digest() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx", "1")
+        try folder.write("m/1/model.onnx.sha256", String(repeating: "0", count: 64))
+        let host = try await explicit(folder)
+        let error = await #expect(throws: ServingError.self) {
+            try await host.load(model: "m", configuration: nil, files: [:])
+        }
+        #expect(error?.message.contains("SHA-256") == true)
+        try folder.write(
+            "m/1/model.onnx.sha256", Digest.sha256(Array("1".utf8)).hexadecimal + "  model.onnx")
+        try await host.load(model: "m", configuration: nil, files: [:])
+        #expect(try await answer(host) == 1)
+    }
+
+    @Test("swapping versions under traffic mixes nothing, fails nothing, leaks nothing")
+    func swapsUnderTraffic() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx", "1")
+        let host = try await explicit(folder)
+        try await host.load(model: "m", configuration: nil, files: [:])
+        let counters = SwapCounters()
+        let clients = try (0..<2).map { _ in
+            try SwapClient(host: host, counters: counters, request: try request())
+        }
+        for client in clients { client.start(inFlight: 16) }
+        let clock = ContinuousClock()
+        let begin = clock.now
+        var swaps = 0
+        while counters.answered < 100_000, clock.now - begin < .seconds(15) {
+            try folder.write("m/1/model.onnx", "\(swaps % 7 + 1)")
+            try await host.load(model: "m", configuration: nil, files: [:])
+            swaps += 1
+        }
+        let elapsed = clock.now - begin
+        counters.stop()
+        while counters.inFlight > 0 { try await Task.sleep(for: .milliseconds(1)) }
+        let rate = Double(swaps) / (Double(elapsed.nanosecondsSaturating) / 1e9)
+        #expect(counters.answered >= 100_000)
+        #expect(counters.failures == [])
+        // The bar is for release builds; a debug build only has to get somewhere.
+        #expect(rate >= (_isDebugAssertConfiguration() ? 20 : 237), "\(rate) swaps/s")
+    }
+}
+
+/// What the clients of the swap test saw.
+final class SwapCounters: Sendable {
+    struct State {
+        var answered = 0
+        var inFlight = 0
+        var isStopped = false
+        var failures: [String] = []
+    }
+
+    let state = Mutex(State())
+    var answered: Int { state.withLock { $0.answered } }
+    var inFlight: Int { state.withLock { $0.inFlight } }
+    var failures: [String] { state.withLock { $0.failures } }
+    func stop() { state.withLock { $0.isStopped = true } }
+}
+
+/// Keeps a number of requests in flight; each answer must be wholly of one version.
+final class SwapClient: Sendable {
+    let host: LocalModelHost
+    let counters: SwapCounters
+    let request: InferenceRequest
+
+    init(host: LocalModelHost, counters: SwapCounters, request: InferenceRequest) throws {
+        self.host = host
+        self.counters = counters
+        self.request = request
+    }
+
+    func start(inFlight: Int) {
+        counters.state.withLock { $0.inFlight += inFlight }
+        for _ in 0..<inFlight { send() }
+    }
+
+    private func send() {
+        host.submit(request, cancellation: Cancellation()) { [self] result in
+            let isStopped = counters.state.withLock { state -> Bool in
+                switch result {
+                case .failure(let error):
+                    if state.failures.count < 10 { state.failures.append(error.message) }
+                case .success(let response):
+                    let values = response.outputs[0].tensor.floats
+                    if values.count != 4 || values.contains(where: { $0 != values[0] }) {
+                        state.failures.append("mixed: \(values)")
+                    }
+                }
+                state.answered += 1
+                if state.isStopped { state.inFlight -= 1 }
+                return state.isStopped
+            }
+            if !isStopped { send() }
+        }
+    }
+}
