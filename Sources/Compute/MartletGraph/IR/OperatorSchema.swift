@@ -20,6 +20,11 @@ public final class OperatorSchema: Sendable, Hashable, CustomStringConvertible {
         self.infer = infer
     }
 
+    /// Whether two nodes with equal inputs may differ.
+    var isRandom: Bool {
+        name.hasPrefix("Random") || name == "Bernoulli" || name == "Multinomial"
+    }
+
     public static func == (left: OperatorSchema, right: OperatorSchema) -> Bool { left === right }
     public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
     public var description: String { domain.isEmpty ? name : "\(domain).\(name)" }

@@ -46,6 +46,13 @@ public struct ConvertLayout: GraphPass {
         _ node: NodeID, _ twins: inout [ValueID: ValueID], in graph: inout Graph
     ) -> Bool {
         let schema = graph.schema(of: node)
+        if let shuffle = ChannelShuffle(endingAt: node, in: graph),
+            let twin = twins[shuffle.source],
+            let result = graph.result(of: node), shuffle.rewrite(node, reading: twin, in: &graph)
+        {
+            write(node, result, &twins, in: &graph)
+            return true
+        }
         guard let data = graph.input(0, of: node), let result = graph.result(of: node),
             graph.rank(of: result) == 4, graph.rank(of: data) == 4, graph.isFloat32(result),
             graph.outputs(of: node).dropFirst().allSatisfy({ $0 == nil })

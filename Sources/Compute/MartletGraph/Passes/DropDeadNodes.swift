@@ -12,7 +12,10 @@ public struct DropDeadNodes: GraphPass {
         let optional: Set<OperatorSchema> = [
             .maxPool, .layerNormalization, .skipLayerNormalization, .dropout, .batchNormalization,
         ]
-        for node in Array(graph.nodes).reversed() {
+        // New nodes may stand after their readers: what is removed has its producers looked at again.
+        var waiting = Array(graph.nodes)
+        while let node = waiting.popLast() {
+            if graph.isDead[Int(node.index)] { continue }
             let outputs = graph.outputs(of: node)
             let isRead = outputs.map { value in
                 value.map { !graph.consumers(of: $0).isEmpty || graph.isOutput($0) } ?? false
@@ -20,6 +23,9 @@ public struct DropDeadNodes: GraphPass {
             guard isRead.contains(true) else {
                 graph.removeNode(node)
                 changes += 1
+                for case let input? in graph.inputs(of: node) {
+                    if let producer = graph.producer(of: input) { waiting.append(producer) }
+                }
                 continue
             }
             guard optional.contains(graph.schema(of: node)) else { continue }

@@ -42,8 +42,11 @@ public struct EliminateNoOps: GraphPass {
         case .identity, .dropout: return data
         case .cast, .castLike:
             return before.elementType != nil && before.elementType == after.elementType ? data : nil
-        case .reshape, .flatten, .squeeze, .unsqueeze, .expand, .tile, .pad:
+        case .reshape, .flatten, .squeeze, .unsqueeze, .expand, .tile:
             return keepsShape ? data : nil
+        case .pad:
+            let pads = graph.constantIntegers(graph.input(1, of: node))
+            return keepsShape && pads?.allSatisfy({ $0 == 0 }) == true ? data : nil
         case .slice:
             let steps = graph.input(4, of: node)
             let isForward =

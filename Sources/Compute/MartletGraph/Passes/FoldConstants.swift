@@ -31,7 +31,7 @@ public struct FoldConstants: GraphPass {
         let inferred = try ShapeInference(graph).run()
         var changes = 0
         var bytes = 0
-        for node in Array(graph.nodes) {
+        for node in Array(graph.nodes) where !graph.schema(of: node).isRandom {
             let outputs = graph.outputs(of: node)
             if let known = tensors(known: inferred, outputs) {
                 replace(outputs, by: known, of: node, in: &graph)

@@ -28,7 +28,7 @@ public struct MergeCommonNodes: GraphPass {
     public func run(on graph: inout Graph) throws(GraphError) -> Int {
         var changes = mergeConstants(in: &graph)
         var seen: [NodeKey: [NodeID]] = [:]
-        for node in Array(graph.nodes) {
+        for node in Array(graph.nodes) where !graph.schema(of: node).isRandom {
             let attributes = graph.attributes[Int(node.index)]
             let key = NodeKey(
                 schema: graph.schema(of: node), inputs: graph.inputs(of: node),

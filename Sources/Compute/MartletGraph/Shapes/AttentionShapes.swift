@@ -16,7 +16,7 @@ extension OperatorSchema {
     ) { context throws(GraphError) in
         let query = try context.type(0)
         let heads = context.int("heads")
-        guard heads > 0 else { throw context.failure("heads is \(heads)") }
+        guard heads > 0, heads <= 1 << 16 else { throw context.failure("heads is \(heads)") }
         let isMerged = !context.has(1)
         guard var dimensions = query.dimensions else {
             return try context.setOutput(0, query.elementType, nil)

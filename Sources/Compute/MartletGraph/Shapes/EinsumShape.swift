@@ -80,6 +80,8 @@ public struct EinsumEquation: Sendable {
                 guard index + 2 < letters.count, letters[index + 1] == ".",
                     letters[index + 2] == "."
                 else { return nil }
+                let term = sides[sides.count - 1].reversed().prefix { $0 != "," }
+                guard !term.contains("…") else { return nil }
                 sides[sides.count - 1].append("…")
                 index += 3
             } else {

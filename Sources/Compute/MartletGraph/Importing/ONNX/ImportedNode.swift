@@ -113,7 +113,10 @@ struct FunctionExpansion {
             return
         }
         calls += 1
-        guard calls <= ONNXImporter.nodesMax else { return }
+        guard calls <= ONNXImporter.nodesMax else {
+            problems.add(.limitExceeded, "more than \(ONNXImporter.nodesMax) function calls")
+            return
+        }
         let inner = FunctionExpansion.versions(function.operatorSets)
         for bodyNode in body(of: function, calledBy: node, problems: &problems) {
             add(bodyNode, versions: inner, callers: callers + [key], problems: &problems)
