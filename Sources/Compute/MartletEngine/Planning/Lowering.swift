@@ -136,6 +136,9 @@ package final class Lowering {
         return slot
     }
 
+    /// Takes over the scratch of a lowering that worked for this node.
+    func adopt(_ other: Lowering) { scratchSlots += other.scratchSlots }
+
     /// Makes an output the input's bytes under the output's shape: no step, no copy.
     func alias(input: Int = 0, output: Int = 0, byteOffset: Int = 0) throws {
         let from = try self.input(input)
@@ -148,7 +151,7 @@ package final class Lowering {
     /// Allows the output to be computed in the input's memory, if nothing reads that later.
     func mayReuse(input: Int, output: Int = 0) {
         guard let from = optional(input), let to = optionalOutput(output),
-            from.elementType.bitWidth == to.elementType.bitWidth, from.shape == to.shape
+            from.elementType == to.elementType, to.elementType != .bool, from.shape == to.shape
         else { return }
         builder.slots.mayReuse(to.slot, from.slot)
     }
