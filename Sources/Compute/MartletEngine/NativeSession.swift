@@ -57,6 +57,15 @@ public final class NativeSession: EngineSession {
 
     // MARK: Plans
 
+    /// Makes a plan with varying sizes at 1, so that weights are packed before the first request.
+    /// Models that cannot be planned at that size are packed when they first run.
+    func warmUp() {
+        let shapes = signature.inputs.map { spec in
+            Shape(spec.dimensions.map { $0 < 0 ? 1 : $0 }) ?? Shape()
+        }
+        _ = try? plan(forShapes: shapes)
+    }
+
     /// The plan for these tensors' shapes, made now if it is not kept.
     func plan(for inputs: [Tensor]) throws -> Plan {
         if let plan = plans.withLock({ $0.find { $0.fits(inputs) } }) { return plan }

@@ -17,6 +17,14 @@ package struct OperatorTable: Sendable {
     /// What an importer may use.
     package var schemas: OperatorSet { OperatorSet(bySchema.keys) }
 
+    /// Those that take channels-last images when `layout` is "NHWC".
+    var channelsLast: Set<OperatorSchema> {
+        [
+            .averagePool, .fusedConv, .globalAveragePool, .globalMaxPool, .lrn, .maxPool,
+            .scaleShift,
+        ]
+    }
+
     /// All of them, one line each.
     package static let standard = OperatorTable([
         // Elementwise, two inputs
