@@ -26,13 +26,12 @@ public struct Shape: Hashable, Sendable, RandomAccessCollection, MutableCollecti
 
     /// The shape with these dimensions; nil when there are more than `rankMax`.
     public init?(_ dimensions: some Sequence<Int>) {
-        storage = InlineArray(repeating: 0)
-        rank = 0
-        for dimension in dimensions {
-            guard rank < Shape.rankMax else { return nil }
-            storage[rank] = dimension
-            rank += 1
-        }
+        // Collected first: Swift 6.3.1's optimiser loses stores to an inline array that is being
+        // initialised in a loop over a generic sequence.
+        let collected = Array(dimensions)
+        guard collected.count <= Shape.rankMax else { return nil }
+        self.init(repeating: 0, rank: collected.count)
+        for axis in collected.indices { self[axis] = collected[axis] }
     }
 
     public init(arrayLiteral dimensions: Int...) {

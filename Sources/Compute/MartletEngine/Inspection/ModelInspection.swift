@@ -2,7 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletFormats
-public import MartletGraph
+internal import MartletGraph
 internal import MartletStorage
 public import MartletTensor
 

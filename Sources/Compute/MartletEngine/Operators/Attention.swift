@@ -48,7 +48,9 @@ extension NativeOperator {
             let shape = [arguments.batch, arguments.heads, arguments.queries, arguments.keys]
             let loops = mask.strides
             let lead = 4 - mask.shape.rank
-            guard lead >= 0 else { throw node.failure("mask of shape \(mask.shape)", .invalidInput) }
+            guard lead >= 0 else {
+                throw node.failure("mask of shape \(mask.shape)", .invalidInput)
+            }
             for axis in 0..<4 {
                 let size = axis < lead ? 1 : mask.shape[axis - lead]
                 guard size == 1 || Int64(size) == shape[axis] else {

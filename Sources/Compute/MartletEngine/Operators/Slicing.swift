@@ -71,7 +71,9 @@ extension NativeOperator {
             let size = input.shape[axis]
             let step = index < steps.count ? steps[index] : 1
             let raw = starts[index] < 0 ? starts[index] &+ size : starts[index]
-            let start = step > 0 ? Swift.min(Swift.max(raw, 0), size) : Swift.min(Swift.max(raw, -1), size - 1)
+            let start =
+                step > 0
+                ? Swift.min(Swift.max(raw, 0), size) : Swift.min(Swift.max(raw, -1), size - 1)
             if output.shape[axis] > 0 { offset += start * Int(strides[axis]) }
             strides[axis] *= Int64(step)
             if step != 1 { isPrefix = false }
