@@ -126,12 +126,13 @@ struct TypedContents {
         let target = unsafe storage.mutableBytes
         let byteCount = (shape.elementCountChecked ?? 0) * width
         var done = 0
+        let name = input
         let single: ProtobufWireType = width == 4 ? .fixed32 : .fixed64
         try eachOccurrence(of: field) { reader in
             if reader.wireType == single {
                 let bits = width == 4 ? UInt64(try reader.fixed32()) : try reader.fixed64()
                 if done + width > byteCount {
-                    // One value too many, or after a field cut inside a value: counted, not kept.
+                    // One value too many: counted, not kept.
                 } else if width == 4 {
                     unsafe target.storeBytes(
                         of: UInt32(truncatingIfNeeded: bits).littleEndian, toByteOffset: done,
@@ -143,6 +144,12 @@ struct TypedContents {
                 done += width
             } else {
                 let bytes = unsafe try reader.bytes()
+                guard bytes.count % width == 0 else {
+                    throw ServingError(
+                        .invalidArgument,
+                        "input '\(name)': \(bytes.count) bytes of packed values are no multiple "
+                            + "of \(width)")
+                }
                 if bytes.count <= byteCount - done {
                     unsafe UnsafeMutableRawBufferPointer(rebasing: target[done...])
                         .copyMemory(from: bytes)

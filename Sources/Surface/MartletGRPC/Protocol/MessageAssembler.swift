@@ -9,11 +9,13 @@ package import NIOCore
 /// Each message is a flag byte (1 = compressed), a big-endian 4-byte length and that many bytes.
 package struct MessageAssembler: Sendable {
     private var buffer = ByteBuffer()
+    /// Whether `buffer` holds the message that it begins with where `place` has put it.
+    private var isPlaced = false
     private let bytesMax: Int
     private let coding: MessageCoding
 
     /// The most room made before any byte of a message has come: its length is the client's claim.
-    private static let reservedBytesMax = 256 << 10
+    private static let reservedBytesMax = 1 << 20
 
     /// - Parameter bytesMax: the most bytes one message may have, before and after decompression.
     package init(bytesMax: Int, coding: MessageCoding) {
@@ -29,9 +31,30 @@ package struct MessageAssembler: Sendable {
     package mutating func append(_ data: ByteBuffer) {
         if buffer.readableBytes == 0 {
             buffer = data
+            isPlaced = false
         } else {
             buffer.writeImmutableBuffer(data)
         }
+    }
+
+    /// Makes room for the rest of a message that comes in several frames, and places it so that
+    /// its end lies at a multiple of 16: a request's last tensor ends there, so that its elements
+    /// lie where they can be read in place.
+    private mutating func place(_ length: Int) {
+        let missing = 5 + length - buffer.readableBytes
+        let room = min(missing, MessageAssembler.reservedBytesMax)
+        if isPlaced {
+            if buffer.writableBytes == 0 { buffer.reserveCapacity(minimumWritableBytes: room) }
+            return
+        }
+        let padding = (16 - (5 + length) % 16) % 16
+        var own = ByteBuffer()
+        own.reserveCapacity(padding + buffer.readableBytes + room)
+        own.writeRepeatingByte(0, count: padding)
+        own.moveReaderIndex(forwardBy: padding)
+        own.writeImmutableBuffer(buffer)
+        buffer = own
+        isPlaced = true
     }
 
     /// The next whole message, decompressed; nil when more bytes are needed.
@@ -53,13 +76,12 @@ package struct MessageAssembler: Sendable {
                 "message of \(length) bytes is larger than the limit of \(bytesMax) bytes")
         }
         guard buffer.readableBytes >= 5 + Int(length) else {
-            let missing = 5 + Int(length) - buffer.readableBytes
-            buffer.reserveCapacity(
-                minimumWritableBytes: min(missing, MessageAssembler.reservedBytesMax))
+            place(Int(length))
             return nil
         }
         buffer.moveReaderIndex(forwardBy: 5)
         guard let message = buffer.readSlice(length: Int(length)) else { return nil }
+        isPlaced = false
         if buffer.readableBytes == 0 { buffer = ByteBuffer() }
         guard flag == 1 else { return message }
         return try coding.decompress(message, bytesMax: bytesMax)
