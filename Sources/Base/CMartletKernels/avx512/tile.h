@@ -6,7 +6,8 @@
 
 #include "../dispatch/table.h"
 
-#define MARTLET_TILES_AVX512(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define MARTLET_TILES_AVX512(X)                                                                \
+    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define DECLARE(N) void martlet_tile_f32_avx512_##N(const martlet_tile_f32 *tile);
 MARTLET_TILES_AVX512(DECLARE)
 #undef DECLARE

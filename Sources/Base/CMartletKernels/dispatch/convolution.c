@@ -63,7 +63,8 @@ void martlet_conv2d_f32_pack(
     int64_t kernel = s->kernel_height * s->kernel_width;
     switch (can_do(s, algorithm) ? algorithm : choose(s)) {
     case MARTLET_CONV_GEMM:
-        martlet_gemm_f32_pack_b(weights, 1, s->in_channels, s->in_channels, s->out_channels, packed);
+        martlet_gemm_f32_pack_b(
+            weights, 1, s->in_channels, s->in_channels, s->out_channels, packed);
         break;
     case MARTLET_CONV_DEPTHWISE:
         for (int64_t c = 0; c < s->in_channels; c++)

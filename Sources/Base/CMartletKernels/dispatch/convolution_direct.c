@@ -128,7 +128,8 @@ static void fill_taps(
     int64_t *offsets) {
     int64_t columns = l->taps / martlet_max(s->kernel_height, 1);
     for (int64_t t = 0; t < l->taps; t++)
-        offsets[t] = t / columns * s->dilation_height * row + t % columns * s->dilation_width * pixel;
+        offsets[t] =
+            t / columns * s->dilation_height * row + t % columns * s->dilation_width * pixel;
 }
 
 static void direct_part(void *context, int32_t part, int32_t parts) {

@@ -106,7 +106,8 @@ static void lrn_part(void *context, int32_t part, int32_t parts) {
             for (int64_t d = martlet_max(0, c - before); d <= last; d++) sum += x[d] * x[d];
             float base = j->bias + j->alpha / (float)j->size * sum;
             // base^-0.75, the usual exponent, needs no power function.
-            float divisor = j->beta == 0.75f ? sqrtf(base) * sqrtf(sqrtf(base)) : powf(base, j->beta);
+            float root = sqrtf(base);
+            float divisor = j->beta == 0.75f ? root * sqrtf(root) : powf(base, j->beta);
             y[c] = x[c] / divisor;
         }
     }

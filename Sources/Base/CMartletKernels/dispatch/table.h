@@ -79,7 +79,7 @@ typedef struct martlet_kernel_table {
         const float *const *pixels, float *planes, int64_t plane_stride, int64_t count);
     void (*winograd_output)(
         const float *planes, int64_t plane_stride, float *out, int64_t count);
-    // One output pixel of count channels: the maximum of the given pixels, or their sum times factor.
+    // One output pixel of count channels: the maximum of the pixels, or their sum times factor.
     void (*pool)(
         const float *const *pixels, int64_t taps, int32_t average, float factor, float *y,
         int64_t count);

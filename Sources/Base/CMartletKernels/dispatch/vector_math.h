@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-// Elementary functions without branches, for a vector of floats. Coefficients: minimax fits of our own (weighted least squares on
-// Chebyshev nodes). Errors below are the largest relative ones over all of the function's range.
+// Elementary functions without branches, for a vector of floats. Coefficients: minimax fits of our
+// own (weighted least squares on Chebyshev nodes). Errors below are the largest relative ones over
+// all of the function's range.
 // Included with T (float or a vector of floats), I (the integers of its width) and V(name); every
 // function of a level carries TARGET.
 #include "internal.h"
@@ -58,6 +59,13 @@ TARGET MARTLET_INLINE T V(clamp)(T x, float low, float high) {
     return x > (T)(high) ? (T)(high) : x;
 }
 
+// y held to -1 ... 1, and exactly there where x has reached the bound.
+TARGET MARTLET_INLINE T V(saturate)(T x, T y, float bound) {
+    y = V(clamp)(y, -1.0f, 1.0f);
+    y = x >= (T)(bound) ? (T)(1.0f) : y;
+    return x <= (T)(-bound) ? (T)(-1.0f) : y;
+}
+
 // 4e-7; exactly 1 from 3.925 on.
 TARGET MARTLET_INLINE T V(erf)(T x) {
     T c = V(clamp)(x, -3.925f, 3.925f), t = c * c;
@@ -71,10 +79,10 @@ TARGET MARTLET_INLINE T V(erf)(T x) {
     q = q * t + 1.141793078e-01f;
     q = q * t + 5.022351602e-01f;
     q = q * t + 1.0f;
-    return V(clamp)(c * p / q, -1.0f, 1.0f);
+    return V(saturate)(x, c * p / q, 3.925f);
 }
 
-// 4e-7; 1 from 9.02 on.
+// 4e-7; exactly 1 from 9.02 on.
 TARGET MARTLET_INLINE T V(tanh)(T x) {
     T c = V(clamp)(x, -9.02f, 9.02f), t = c * c;
     T p = t * 1.331777930e-08f + 2.058255079e-05f;
@@ -85,7 +93,7 @@ TARGET MARTLET_INLINE T V(tanh)(T x) {
     q = q * t + 2.587086358e-02f;
     q = q * t + 4.671298711e-01f;
     q = q * t + 1.0f;
-    return V(clamp)(c * p / q, -1.0f, 1.0f);
+    return V(saturate)(x, c * p / q, 9.02f);
 }
 
 TARGET MARTLET_INLINE T V(sigmoid)(T x) { return 1.0f / (1.0f + V(exp)(-x)); }

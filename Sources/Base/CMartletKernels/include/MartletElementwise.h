@@ -40,8 +40,8 @@ void martlet_unary_f32(
 void martlet_unary_f32_reference(
     martlet_unary op, const float *x, void *y, int64_t n, float alpha, float beta);
 
-/// Any type: floating ones know all operations (f16 and bf16 compute in f32), integers NEG, ABS, SIGN, SQUARE,
-/// RELU, CLIP, BIT_NOT, and the roundings as copies; BOOL knows NOT.
+/// Any type: floating ones know all operations (f16 and bf16 compute in f32), integers NEG, ABS,
+/// SIGN, SQUARE, RELU, CLIP, BIT_NOT, and the roundings as copies; BOOL knows NOT.
 int32_t martlet_unary_any(
     martlet_dtype type, martlet_unary op, const void *x, void *y, int64_t n, double alpha,
     double beta, int32_t threads);

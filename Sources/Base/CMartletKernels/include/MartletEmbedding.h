@@ -7,7 +7,7 @@
 
 #include "MartletKernelTypes.h"
 
-/// y[b, :] = mean of x[b, s, :] over the s with mask[b, s] != 0 (mask NULL: all); 0 if there is none.
+/// y[b, :] = mean of x[b, s, :] over the s with mask[b, s] != 0 (mask NULL: all); 0 if none.
 void martlet_mean_pool_f32(
     const float *x, const int64_t *mask, float *y, int64_t batch, int64_t sequence, int64_t n,
     int32_t threads);

@@ -50,8 +50,8 @@ size_t martlet_matmul_f32_scratch_bytes(const martlet_matmul_f32_args *args, int
 void martlet_matmul_f32(const martlet_matmul_f32_args *args, void *scratch, int32_t threads);
 void martlet_matmul_f32_reference(const martlet_matmul_f32_args *args);
 
-/// The same for any numeric type but f16 and bf16, plain C, no alpha and no epilogue; integers wrap.
-/// Strides as above.
+/// The same for any numeric type but f16 and bf16, plain C, no alpha and no epilogue. Integers
+/// wrap. Strides as above.
 int32_t martlet_matmul(
     martlet_dtype type, int64_t m, int64_t n, int64_t k,
     const void *a, int64_t a_row_stride, int64_t a_column_stride,

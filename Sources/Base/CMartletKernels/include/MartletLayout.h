@@ -7,8 +7,8 @@
 
 #include "MartletKernelTypes.h"
 
-/// to[i * to_strides] = from[i * from_strides] over shape. Slices, pads, concatenations, expands and
-/// flips are this with the right base pointers and strides (negative and, for from, 0 allowed).
+/// to[i * to_strides] = from[i * from_strides] over shape. Slices, pads, concatenations, expands
+/// and flips are this with the right base pointers and strides (negative and, for from, 0 allowed).
 /// Rank at most MARTLET_MAX_RANK.
 int32_t martlet_copy_strided(
     int32_t element_bytes, void *to, const void *from, int32_t rank, const int64_t *shape,

@@ -13,8 +13,8 @@ typedef enum martlet_reduction {
     MARTLET_REDUCE_LOG_SUM_EXP, MARTLET_REDUCE_SUM_SQUARE
 } martlet_reduction;
 
-/// y [outer, inner]. Types: F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, BOOL (MAX and MIN only). n = 0 gives the
-/// neutral value (0, 1 for PROD, the lowest or highest value for MAX and MIN, -inf for logarithms).
+/// y [outer, inner]. Types: F32, F64, I8 ... I64, U8 ... U64, BOOL (MAX and MIN only). n = 0 gives
+/// the neutral value (0, 1 for PROD, the lowest or highest value for MAX and MIN, -inf for logarithms).
 int32_t martlet_reduce(
     martlet_dtype type, martlet_reduction op, const void *x, void *y, int64_t outer, int64_t n,
     int64_t inner, int32_t threads);
@@ -33,7 +33,8 @@ int32_t martlet_cumulate(
     martlet_dtype type, int32_t product, int32_t exclusive, int32_t reverse, const void *x,
     void *y, int64_t outer, int64_t n, int64_t inner, int32_t threads);
 
-/// The k largest (or smallest) in order, values [outer, k, inner] and their indices; the lower index wins a tie. k <= n.
+/// The k largest (or smallest) in order, values [outer, k, inner] and their indices; the lower
+/// index wins a tie. k <= n. Types as above.
 int32_t martlet_top_k(
     martlet_dtype type, int32_t smallest, int64_t k, const void *x, void *values,
     int64_t *indices, int64_t outer, int64_t n, int64_t inner, int32_t threads);

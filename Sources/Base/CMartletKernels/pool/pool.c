@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-// A caller publishes its loop in one of a few static slots; workers join a slot while it is open and
-// take parts from its counter. One word per slot (open bit, thread limit, threads joined) makes
+// A caller publishes its loop in one of a few static slots; workers join a slot while it is open
+// and take parts from its counter. One word per slot (open bit, thread limit, threads joined) makes
 // joining a single compare-and-swap, so a late worker can never touch a finished loop.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -96,7 +96,7 @@ static void take_parts(slot *s, int32_t number) {
 }
 
 static int has_parts(slot *s) {
-    // parts is read only while the slot is joined; an open slot with all parts taken is closed soon.
+    // parts is read only by those who joined; a slot with all parts taken is closed soon.
     return (atomic_load_explicit(&s->state, memory_order_acquire) & OPEN) != 0;
 }
 

@@ -14,15 +14,17 @@ void martlet_conv2d_f32_reference(
                 for (int64_t o = 0; o < s->out_channels; o++) {
                     int64_t first = o / group_out * group_in;
                     const float *w = weights + o * group_in * kernel;
+                    int64_t y0 = oy * s->stride_height - s->pad_top;
+                    int64_t x0 = ox * s->stride_width - s->pad_left;
                     double sum = 0;
                     for (int64_t ky = 0; ky < s->kernel_height; ky++)
                         for (int64_t kx = 0; kx < s->kernel_width; kx++) {
-                            int64_t iy = oy * s->stride_height + ky * s->dilation_height - s->pad_top;
-                            int64_t ix = ox * s->stride_width + kx * s->dilation_width - s->pad_left;
+                            int64_t iy = y0 + ky * s->dilation_height;
+                            int64_t ix = x0 + kx * s->dilation_width;
                             if (iy < 0 || ix < 0 || iy >= s->in_height || ix >= s->in_width)
                                 continue;
-                            const float *pixel =
-                                x + ((n * s->in_height + iy) * s->in_width + ix) * s->in_pixel_stride;
+                            int64_t at = (n * s->in_height + iy) * s->in_width + ix;
+                            const float *pixel = x + at * s->in_pixel_stride;
                             for (int64_t c = 0; c < group_in; c++)
                                 sum += (double)pixel[first + c] *
                                        w[c * kernel + ky * s->kernel_width + kx];
