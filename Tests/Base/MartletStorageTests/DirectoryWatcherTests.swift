@@ -106,6 +106,27 @@ struct DirectoryWatcherTests {
         watcher.close()
     }
 
+    @Test("links that lead back or to one folder neither loop nor hide changes")
+    func links() throws {
+        folder.makeFolder("root")
+        folder.makeFolder("root/a")
+        folder.makeFolder("root/b")
+        folder.makeFolder("shared")
+        folder.link("root/a/up", to: folder.full("root"))
+        folder.link("root/a/shared", to: folder.full("shared"))
+        folder.link("root/b/shared", to: folder.full("shared"))
+        let watcher = try watch("root")
+        folder.write("shared/weights")
+        #expect(reports.wait { $0 == .changed(["a", "b"]) })
+        folder.remove("root/b/shared")
+        #expect(reports.wait(changed: "b"))
+        folder.write("shared/weights", [4])
+        #expect(reports.wait { $0 == .changed(["a"]) })
+        folder.write("root/b/config.pbtxt")
+        #expect(reports.wait { $0 == .changed(["b"]) })
+        watcher.close()
+    }
+
     @Test("a folder moved out is no longer followed")
     func movedOut() throws {
         folder.makeFolder("root")

@@ -17,7 +17,13 @@ public struct ONNXFile: Sendable {
         let file = try MappedFile(path: path)
         self.path = path
         region = file.region
-        model = try ONNXModel(region, limits: limits)
+        do throws(FormatError) {
+            model = try ONNXModel(region, limits: limits)
+        } catch {
+            var named = error
+            named.message = "'\(path)': \(error.message)"
+            throw named
+        }
         externalFiles = ONNXExternalFiles(folder: PathName.directory(path))
     }
 }

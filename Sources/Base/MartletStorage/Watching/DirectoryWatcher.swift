@@ -59,7 +59,8 @@ public final class DirectoryWatcher: Sendable {
     }
 
     /// Stops watching and waits for the thread, unless it is the one that calls. No report comes
-    /// after this returns. May be called again.
+    /// after this returns; one may be under way while it waits, so hold no lock that reports take.
+    /// May be called again.
     public func close() {
         wake.signal()
         let running = thread.withLock { thread -> WatchThread? in

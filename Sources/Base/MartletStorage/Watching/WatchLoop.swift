@@ -73,7 +73,8 @@ final class WatchLoop: @unchecked Sendable {
     }
 
     private func readEvents(_ buffer: inout [UInt8]) {
-        while true {
+        // Bounded: a folder that changes without pause must not keep reports back.
+        for _ in 0..<64 {
             let count = unsafe buffer.withUnsafeMutableBytes { bytes in
                 unsafe read(descriptor, bytes.baseAddress, bytes.count)
             }
@@ -100,13 +101,17 @@ final class WatchLoop: @unchecked Sendable {
             isRootWatched = watchRoot()
             return quiet.overflow()
         }
-        guard let parent = table.path(of: event.watch) else { return }
-        if event.mask & UInt32(IN_IGNORED) != 0 { return forget(event.watch, parent) }
-        if event.mask & UInt32(IN_DELETE_SELF | IN_MOVE_SELF) != 0 {
-            if parent.isEmpty { loseRoot() }
+        let parents = table.paths(of: event.watch)
+        if event.mask & UInt32(IN_IGNORED) != 0 { table.remove(event.watch) }
+        if event.mask & UInt32(IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF) != 0 {
+            if parents.contains("") { loseRoot() }
             return
         }
         guard !event.name.isEmpty else { return }
+        for parent in parents { handle(event, in: parent) }
+    }
+
+    private func handle(_ event: WatchEvent, in parent: String) {
         let path = parent.isEmpty ? event.name : parent + "/" + event.name
         if event.mask & UInt32(IN_DELETE | IN_MOVED_FROM) != 0 { dropTree(path) }
         if event.mask & UInt32(IN_CREATE | IN_MOVED_TO) != 0 {
@@ -122,11 +127,6 @@ final class WatchLoop: @unchecked Sendable {
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         let group = parts.prefix(max(options.groupDepth, 1)).joined(separator: "/")
         quiet.note(group, at: time.now(), isWhole: isWhole)
-    }
-
-    private func forget(_ watch: Int32, _ path: String) {
-        table.remove(watch)
-        if path.isEmpty { loseRoot() }
     }
 
     private func loseRoot() {
@@ -177,7 +177,7 @@ final class WatchLoop: @unchecked Sendable {
             if errno == ENOSPC { reportLimit(StorageError.errorText(ENOSPC)) }
             return false
         }
-        table.add(watch, path: path)
+        guard table.add(watch, path: path) else { return true }
         guard let names = try? FileSystem.list(full) else { return true }
         for name in names {
             let child = path.isEmpty ? name : path + "/" + name

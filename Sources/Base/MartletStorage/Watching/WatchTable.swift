@@ -1,33 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Which folder each inotify watch stands for. Paths are relative to the root, "" being the root.
+/// Which folders each inotify watch stands for: several, when links lead to one folder. Paths are
+/// relative to the root, "" being the root.
 struct WatchTable {
-    private var paths: [Int32: String] = [:]
+    private var paths: [Int32: [String]] = [:]
     private var watches: [String: Int32] = [:]
 
-    var count: Int { paths.count }
+    var count: Int { watches.count }
 
-    func path(of watch: Int32) -> String? { paths[watch] }
+    func paths(of watch: Int32) -> [String] { paths[watch] ?? [] }
 
-    mutating func add(_ watch: Int32, path: String) {
-        // The kernel answers the same watch for a folder reached in two ways: the last one counts.
-        if let old = paths[watch] { watches[old] = nil }
-        paths[watch] = path
+    /// Notes a folder's watch; false when the folder was reached through itself, by a link that
+    /// leads back, and must not be entered again.
+    mutating func add(_ watch: Int32, path: String) -> Bool {
+        let known = paths(of: watch)
+        if known.contains(path) { return true }
+        let isLoop = known.contains { $0.isEmpty || path.hasPrefix($0 + "/") }
+        if isLoop { return false }
+        _ = remove(path: path)
+        paths[watch, default: []].append(path)
         watches[path] = watch
+        return true
     }
 
+    /// Forgets a watch that the kernel has dropped.
     mutating func remove(_ watch: Int32) {
-        guard let path = paths.removeValue(forKey: watch) else { return }
-        if watches[path] == watch { watches[path] = nil }
+        for path in paths.removeValue(forKey: watch) ?? [] { watches[path] = nil }
     }
 
-    /// Forgets a folder and all below it; answers the watches that stood for them.
+    /// Forgets a folder and all below it; answers the watches that now stand for nothing.
     mutating func removeTree(_ root: String) -> [Int32] {
-        let below = root.isEmpty ? "" : root + "/"
-        let gone = watches.filter { $0.key == root || $0.key.hasPrefix(below) }.map(\.value)
-        for watch in gone { remove(watch) }
-        return gone
+        let below = root + "/"
+        let gone = watches.keys.filter { root.isEmpty || $0 == root || $0.hasPrefix(below) }
+        return gone.compactMap { remove(path: $0) }
+    }
+
+    /// Forgets one folder; answers its watch when that stands for nothing any more.
+    private mutating func remove(path: String) -> Int32? {
+        guard let watch = watches.removeValue(forKey: path) else { return nil }
+        paths[watch]?.removeAll { $0 == path }
+        guard paths[watch]?.isEmpty == true else { return nil }
+        paths[watch] = nil
+        return watch
     }
 }
 
