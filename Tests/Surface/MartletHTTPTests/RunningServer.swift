@@ -24,6 +24,7 @@ struct RunningServer {
         AdminRoutes.add(
             to: &router, name: "martlet", version: "0", metrics: { Array("up 1\n".utf8) })
         KServeRoutes(host, settings: ProtocolSettings()).add(to: &router)
+        OpenAIRoutes(host).add(to: &router)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let server = HTTPServer(configuration: configuration, router: router, logger: logger)

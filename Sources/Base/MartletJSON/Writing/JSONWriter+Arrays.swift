@@ -50,7 +50,7 @@ extension JSONWriter {
         beginArray()
         var index = 0
         while index < count {
-            let group = min(count - index, 1024)
+            let group = min(count - index, 128)
             let first = index
             appendUninitialized(group * (bytesMax + 1)) { sink in
                 for place in first..<first + group {

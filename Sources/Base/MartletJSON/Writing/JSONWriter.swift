@@ -151,16 +151,15 @@ public struct JSONWriter: Sendable {
         appendUninitialized(reserved, body)
     }
 
-    /// Lends room for `reserved` more bytes and keeps what was written.
+    /// Lends room for `reserved` bytes, on the stack where it is small, and appends what was
+    /// written.
+    @inline(__always)
     mutating func appendUninitialized(_ reserved: Int, _ body: (inout ByteSink) -> Void) {
-        let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: reserved))
-        let written = unsafe bytes.withUnsafeMutableBytes { memory in
-            var sink = unsafe ByteSink(UnsafeMutableRawBufferPointer(rebasing: memory[start...]))
+        unsafe withUnsafeTemporaryAllocation(byteCount: reserved, alignment: 8) { memory in
+            var sink = unsafe ByteSink(memory)
             body(&sink)
-            return sink.count
+            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(memory)[..<sink.count])
         }
-        bytes.removeLast(reserved - written)
     }
 }
 

@@ -19,7 +19,9 @@ extension HTTPConnection {
         let keepsAlive = exchange.keepsAlive && !shared.isDraining
         let head = makeHead(
             response, id: exchange.id, keepsAlive: keepsAlive, isOldVersion: exchange.isOldVersion)
-        let sent = write(head, exchange.method == .head ? [] : response.body, context)
+        let written = keepsAlive ? nil : context.eventLoop.makePromise(of: Void.self)
+        let sent = write(
+            head, exchange.method == .head ? [] : response.body, context, promise: written)
         headBytes = head
         record(exchange, response.status, sentBytes: sent)
         if keepsAlive {
@@ -29,7 +31,8 @@ extension HTTPConnection {
                 enter(.writing(byteCount: sent))
             }
         } else {
-            closeGently()
+            enter(.writing(byteCount: sent))
+            closeAfter(written, lingers: inbound.readableBytes > 0)
         }
     }
 
@@ -40,30 +43,36 @@ extension HTTPConnection {
             let response = HTTPResponse.error(error.message, status: error.status)
             let head = makeHead(
                 response, id: loopState.makeRequestID(), keepsAlive: false, isOldVersion: false)
-            _ = write(head, response.body, context)
+            let written = context.eventLoop.makePromise(of: Void.self)
+            collector = nil
+            enter(.writing(byteCount: write(head, response.body, context, promise: written)))
+            closeAfter(written, lingers: true)
             shared.metrics.unrouted.record(status: error.status, nanoseconds: 0)
             shared.logger.debug(
                 "request refused",
                 metadata: ["status": "\(error.status)", "reason": "\(error.message)"])
+        } else {
+            abort()
         }
-        collector = nil
-        closeGently()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, case .writing = phase { resumeReading() }
+        if context.channel.isWritable, !isClosing, case .writing = phase { resumeReading() }
         context.fireChannelWritabilityChanged()
     }
 
-    /// Ends our side and throws away what still comes, so that the client can read the answer
-    /// before its system hears that nobody listens.
-    private func closeGently() {
+    /// Closes when the answer has left. Lingering ends our side only and throws away what still
+    /// comes, so that the client can read the answer before its system hears that nobody listens.
+    private func closeAfter(_ written: EventLoopPromise<Void>?, lingers: Bool) {
         guard let context else { return }
+        isClosing = true
         inbound.clear()
-        enter(.lingering)
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.close(mode: .output).whenFailure { _ in
-            bound.value.close(promise: nil)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        written?.futureResult.whenComplete { _ in
+            let connection = bound.value
+            guard lingers, let context = connection.context else { return connection.abort() }
+            connection.enter(.lingering)
+            context.close(mode: .output).whenFailure { _ in bound.value.abort() }
         }
     }
 
@@ -91,7 +100,8 @@ extension HTTPConnection {
 
     /// Writes and flushes; returns how many bytes that were.
     private func write(
-        _ head: [UInt8], _ body: [HTTPResponse.BodyPart], _ context: ChannelHandlerContext
+        _ head: [UInt8], _ body: [HTTPResponse.BodyPart], _ context: ChannelHandlerContext,
+        promise: EventLoopPromise<Void>?
     ) -> Int {
         let bodyBytes = body.reduce(0) { $0 + $1.byteCount }
         let isJoined = bodyBytes <= HTTPConnection.joinedBytesMax
@@ -108,7 +118,7 @@ extension HTTPConnection {
             case .tensor(let tensor): _ = unsafe buffer.writeBytes(tensor.bytes)
             }
         }
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
         return head.count + bodyBytes
     }
 

@@ -25,10 +25,10 @@ extension HTTPConnection {
         switch match {
         case .notFound:
             let path = head.pathString.prefix(200)
-            respond(.error("no such route: \(path)", status: 404), to: sequence)
+            respond(failure("no such route: \(path)", status: 404, head), to: sequence)
         case .methodNotAllowed(let allowed):
-            var response = HTTPResponse.error(
-                "method not allowed; this route has \(allowed)", status: 405)
+            var response = failure(
+                "method not allowed; this route has \(allowed)", status: 405, head)
             response.fields.append(HTTPResponse.Field("Allow", allowed))
             respond(response, to: sequence)
         case .found(let route, let parameters):
@@ -44,9 +44,19 @@ extension HTTPConnection {
                     loop: context.eventLoop, connection: self, sequence: sequence)
                 route.handler(request, responder)
             } catch {
-                respond(.error(error.message, status: error.status), to: sequence)
+                respond(failure(error.message, status: error.status, head), to: sequence)
             }
         }
+    }
+
+    /// An error in the form that the path's clients read.
+    private func failure(
+        _ message: String, status: Int, _ head: HTTPRequestHead
+    ) -> HTTPResponse {
+        let isOpenAI = head.fields.bytes[head.path].starts(with: "/v1/".utf8)
+        return isOpenAI
+            ? .openAI(OpenAIError(status: status, message: message))
+            : .error(message, status: status)
     }
 
     private func makeExchange(_ head: HTTPRequestHead, bodyBytes: Int) -> Exchange {

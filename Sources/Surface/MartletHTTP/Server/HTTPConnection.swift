@@ -33,6 +33,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     private var isReadHeld = false
     private var inputHasEnded = false
     var headBytes: [UInt8] = []
+    /// The last answer has been written; nothing more is read.
+    var isClosing = false
 
     /// A request between its arrival and its answer.
     struct Exchange {
@@ -119,7 +121,7 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
-        if case .lingering = phase { return }
+        if isClosing { return }
         if inbound.readableBytes == 0 {
             inbound = buffer
         } else {
@@ -130,16 +132,12 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     func read(context: ChannelHandlerContext) {
         if !phase.isReading, inbound.readableBytes > shared.configuration.pipelineBytesMax,
-            !isLingering
+            !isClosing
         {
             isReadHeld = true
         } else {
             context.read()
         }
-    }
-
-    private var isLingering: Bool {
-        if case .lingering = phase { true } else { false }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletJSON
+public import MartletServing
+internal import MartletWire
+internal import ServiceContextModule
+internal import Tracing
+
+/// What OpenAI's clients need of a `ModelHost`: models, embeddings and, in the form that Cohere
+/// and Jina share, reranking.
+public struct OpenAIRoutes: Sendable {
+    private let host: any ModelHost
+
+    public init(_ host: any ModelHost) {
+        self.host = host
+    }
+
+    public func add(to router: inout Router) {
+        let host = host
+        router.on(.get, "/v1/models") { _, responder in
+            responder.complete(.json(OpenAIRoutes.encode(host.models())))
+        }
+        router.on(.get, "/v1/models/:model") { request, responder in
+            let name = request.parameter("model") ?? ""
+            guard let model = host.models().first(where: { $0.name == name }) else {
+                let error = ServingError(.notFound, "The model '\(name)' does not exist")
+                responder.complete(.openAI(error))
+                return
+            }
+            var writer = JSONWriter()
+            OpenAIRoutes.write(model, to: &writer)
+            responder.complete(.json(writer.bytes))
+        }
+        router.on(.post, "/v1/embeddings") { request, responder in
+            OpenAIRoutes.embed(request, responder, host)
+        }
+        router.on(.post, "/v1/rerank") { request, responder in
+            OpenAIRoutes.rerank(request, responder, host)
+        }
+    }
+
+    // MARK: Models
+
+    private static func encode(_ models: [ModelSummary]) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("object")
+        writer.string("list")
+        writer.key("data")
+        writer.beginArray()
+        for model in models { write(model, to: &writer) }
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private static func write(_ model: ModelSummary, to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("id")
+        writer.string(model.name)
+        writer.key("object")
+        writer.string("model")
+        writer.key("created")
+        writer.integer(model.createdSeconds)
+        writer.key("owned_by")
+        writer.string("martlet")
+        writer.endObject()
+    }
+
+    // MARK: Embeddings and reranking
+
+    private static func embed(
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost
+    ) {
+        do {
+            let (decoded, encoding) = try withSpan(
+                "decode", context: request.context, ofKind: .internal
+            ) { _ in
+                try EmbeddingCoding.decode(request)
+            }
+            let context = request.context
+            host.submit(decoded, cancellation: request.cancellation) { result in
+                responder.complete(making: {
+                    withSpan("encode", context: context, ofKind: .internal) { _ in
+                        do throws(ServingError) {
+                            return .json(EmbeddingCoding.encode(try result.get(), encoding))
+                        } catch { return .openAI(error) }
+                    }
+                })
+            }
+        } catch {
+            responder.complete(.openAI(error))
+        }
+    }
+
+    private static func rerank(
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost
+    ) {
+        do {
+            let (decoded, wish) = try withSpan(
+                "decode", context: request.context, ofKind: .internal
+            ) { _ in
+                try RerankCoding.decode(request)
+            }
+            let context = request.context
+            let documents = decoded.documents
+            host.submit(decoded, cancellation: request.cancellation) { result in
+                responder.complete(making: {
+                    withSpan("encode", context: context, ofKind: .internal) { _ in
+                        do throws(ServingError) {
+                            let response = try result.get()
+                            return .json(RerankCoding.encode(response, documents, wish))
+                        } catch { return .openAI(error) }
+                    }
+                })
+            }
+        } catch {
+            responder.complete(.openAI(error))
+        }
+    }
+}
