@@ -109,7 +109,8 @@ public struct ShapeInference: Sendable {
 extension Graph {
     /// Fills in `valueTypes` from the inputs' declared types.
     ///
-    /// Where inference can only say "some dimension", a type that the model declares stays.
+    /// What a model declares of inner values is not believed: types follow from the rules alone.
+    /// - Throws: `GraphError` naming the node whose inputs do not fit.
     public mutating func inferShapes() throws(GraphError) {
         valueTypes = try ShapeInference(self).run().types
     }
