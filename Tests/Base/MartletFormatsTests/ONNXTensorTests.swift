@@ -122,6 +122,7 @@ struct ONNXTensorTests {
     @Test("data that does not fit its shape is refused")
     func lies() {
         #expect(code { header(&$0, .float32, [1]) } == .missing)
+        #expect(code { header(&$0, .undefined, [0]) } == .missing)
         #expect(code { header(&$0, .float32, [-1]) } == .malformed)
         #expect(code { header(&$0, .float32, [.max, 2]) } == .limitExceeded)
         #expect(

@@ -34,6 +34,9 @@ extension ONNXParser {
             default: break
             }
         }
+        guard tensor.dataType != .undefined else {
+            throw failure(.missing, "tensor '\(tensor.name)' names no element type", at: reader)
+        }
         try setShape(of: &tensor, dimensions, at: reader)
         if isExternal {
             tensor.contents = .external(try externalData(external, of: tensor, at: reader))
