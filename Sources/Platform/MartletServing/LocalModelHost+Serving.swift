@@ -150,7 +150,7 @@ extension LocalModelHost {
             }
             let written = try UploadedFiles(model: model, files: files)
             uploaded = written
-            found = try RepositoryScanner(paths: []).model(at: written.folder)
+            found = try RepositoryScanner([]).model(at: written.folder)
             found?.name = model
         }
         guard var candidate = found else {

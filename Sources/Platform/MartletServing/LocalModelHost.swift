@@ -20,8 +20,26 @@ public struct ServingOptions: Sendable {
         case explicit
     }
 
-    /// `.onnx` files, Hugging Face folders, model folders, repositories.
-    public var paths: [String]
+    /// Something to serve: a `.onnx` file, a Hugging Face folder, a model's folder in Triton's
+    /// layout, or, without name and stages, a repository of any of these.
+    public struct Entry: Sendable, Hashable {
+        public var path: String
+        /// Nil: as the path says.
+        public var name: String?
+        /// In place of the stages that the model's configuration names, unless empty.
+        public var pipeline: PipelineConfiguration
+
+        public init(
+            path: String, name: String? = nil,
+            pipeline: PipelineConfiguration = PipelineConfiguration()
+        ) {
+            self.path = path
+            self.name = name
+            self.pipeline = pipeline
+        }
+    }
+
+    public var entries: [Entry]
     public var controlMode = ControlMode.none
     /// In explicit mode: what to load at start; "*" for everything.
     public var startupModels: [String] = []
@@ -40,7 +58,7 @@ public struct ServingOptions: Sendable {
     public var logger = Logger(label: "martlet.serving")
 
     public init(paths: [String]) {
-        self.paths = paths
+        entries = paths.map { Entry(path: $0) }
     }
 }
 
@@ -67,7 +85,7 @@ public final class LocalModelHost: ModelHost, Service {
         let table = ModelTableReference()
         self.table = table
         sharedMemory = SharedMemoryRegistry(isAllowed: options.allowsSharedMemory)
-        scanner = RepositoryScanner(paths: options.paths)
+        scanner = RepositoryScanner(options.entries)
         let loader = ModelLoader(
             engine: engine, engineOptions: options.engineOptions, time: time,
             timekeeper: timekeeper,

@@ -20,15 +20,25 @@ struct PreparedStage: Sendable {
     let run: @Sendable (StageData) throws(ServingError) -> StageData
 
     /// Reads what the stage needs from the model's folder.
-    /// - Parameter inputNames: the model's own inputs, which pre stages must end in.
+    /// - Parameters:
+    ///   - isTrusted: the operator's own setting, which may name files anywhere.
+    ///   - inputNames: the model's own inputs, which pre stages must end in.
     /// - Throws: `ServingError` or `StorageError`.
     init(
-        _ stage: PipelineConfiguration.Stage, folder: String, inputNames: [String]
+        _ stage: PipelineConfiguration.Stage, folder: String, isTrusted: Bool,
+        inputNames: [String]
     ) throws {
+        func locate(_ path: String) throws(ServingError) -> String {
+            guard PathName.staysInside(path) || isTrusted else {
+                throw ServingError(
+                    .invalidArgument, "stage file '\(path)' lies outside the model's folder")
+            }
+            return PathName.join(folder, path)
+        }
         switch stage {
         case .tokenize(let path, let lengthMax):
             run = try TokenizeStage(
-                path: PreparedStage.path(path, in: folder), lengthMax: lengthMax,
+                path: try locate(path), lengthMax: lengthMax,
                 inputNames: inputNames
             ).run
         case .decodeImage:
@@ -45,7 +55,7 @@ struct PreparedStage: Sendable {
         case .softmax:
             run = OutputStages.softmax
         case .topK(let count, let labelsPath):
-            let labels = try labelsPath.map { try LabelFile.read($0, in: folder) } ?? []
+            let labels = try labelsPath.map { try LabelFile.read(try locate($0)) } ?? []
             run = { data throws(ServingError) in
                 try OutputStages.topK(data, count: count, labels: labels)
             }
@@ -54,15 +64,6 @@ struct PreparedStage: Sendable {
                 try OutputStages.pool(data, pooling, normalizes: normalizes)
             }
         }
-    }
-
-    /// Absolute paths are the operator's; relative ones stay inside the model's folder.
-    private static func path(_ path: String, in folder: String) throws(ServingError) -> String {
-        guard path.hasPrefix("/") || PathName.staysInside(path) else {
-            throw ServingError(
-                .invalidArgument, "stage file '\(path)' lies outside the model's folder")
-        }
-        return PathName.join(folder, path)
     }
 }
 

@@ -30,6 +30,9 @@ package struct ModelCandidate: Sendable, Hashable {
     package var folder: String
     /// What config.pbtxt, or a load call in its place, says; nil when there is neither.
     package var configuration: ConfigurationSource?
+    /// Stages that the operator's own settings put around the model, in place of the
+    /// configuration's; they may name files anywhere.
+    package var pipeline: PipelineConfiguration?
     /// Ascending by number.
     package var versions: [Version]
 

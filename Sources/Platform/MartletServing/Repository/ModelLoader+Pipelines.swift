@@ -6,12 +6,16 @@ internal import MartletTensor
 
 extension ModelLoader {
     /// The model with the stages around it that its configuration names; itself when there are none.
-    func pipelined(_ served: ServedModel, folder: String) throws -> ServedModel {
+    func pipelined(_ served: ServedModel, of candidate: ModelCandidate) throws -> ServedModel {
         let pipeline = served.configuration.pipeline
         guard !pipeline.isEmpty else { return served }
         let names = served.inputs.map(\.name)
         func prepare(_ stages: [PipelineConfiguration.Stage]) throws -> [PreparedStage] {
-            try stages.map { try PreparedStage($0, folder: folder, inputNames: names) }
+            try stages.map {
+                try PreparedStage(
+                    $0, folder: candidate.folder, isTrusted: candidate.pipeline != nil,
+                    inputNames: names)
+            }
         }
         try check(pipeline, of: served)
         var inputs = served.inputs

@@ -122,7 +122,7 @@ package struct ModelLoader: Sendable {
                     inputs: signature.inputs.map(signature.spec),
                     outputs: signature.outputs.compactMap { $0.map(signature.spec) },
                     statistics: statistics, executor: executor),
-                folder: candidate.folder)
+                of: candidate)
         } catch {
             executor.close {}
             throw error
@@ -179,8 +179,11 @@ enum LabelFile {
             throw ServingError(
                 .invalidArgument, "label file '\(name)' lies outside the model's folder")
         }
-        let text = try FileSystem.readText(
-            PathName.join(folder, name), limit: LabelFile.byteCountMax)
+        return try read(PathName.join(folder, name))
+    }
+
+    static func read(_ path: String) throws -> [String] {
+        let text = try FileSystem.readText(path, limit: LabelFile.byteCountMax)
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
             line.hasSuffix("\r") ? String(line.dropLast()) : String(line)
         }

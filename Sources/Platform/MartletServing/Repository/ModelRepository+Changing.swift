@@ -9,7 +9,7 @@ extension ModelRepository {
     /// One model's change, on a loader thread.
     func change(to candidate: ModelCandidate) -> Result<Void, ServingError> {
         let name = candidate.name
-        let configuration: ModelConfiguration
+        var configuration: ModelConfiguration
         let targets: [Int64]
         do {
             let read = try ConfigurationReader.read(candidate)
@@ -17,6 +17,7 @@ extension ModelRepository {
                 logger.warning("\(warning)", metadata: ["model": "\(name)"])
             }
             configuration = read.configuration
+            if let pipeline = candidate.pipeline { configuration.pipeline = pipeline }
             targets = configuration.versionPolicy.select(from: candidate.versions.map(\.number))
             guard !targets.isEmpty else {
                 throw configuration.invalid("no version is available under its version policy")

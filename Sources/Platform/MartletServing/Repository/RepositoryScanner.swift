@@ -14,10 +14,10 @@ package struct RepositoryScanner: Sendable {
     /// Models under one path; more is an error.
     package static let modelCountMax = 10_000
 
-    package let paths: [String]
+    package let entries: [ServingOptions.Entry]
 
-    package init(paths: [String]) {
-        self.paths = paths
+    package init(_ entries: [ServingOptions.Entry]) {
+        self.entries = entries
     }
 
     /// Every model found, by name.
@@ -25,8 +25,8 @@ package struct RepositoryScanner: Sendable {
     ///   twice.
     package func scan() throws -> [ModelCandidate] {
         var found: [String: ModelCandidate] = [:]
-        for path in paths {
-            for candidate in try candidates(at: path) {
+        for entry in entries {
+            for candidate in try candidates(of: entry) {
                 if let other = found[candidate.name] {
                     throw ServingError(
                         .invalidArgument,
@@ -41,8 +41,12 @@ package struct RepositoryScanner: Sendable {
 
     /// One model by name, looked up without reading the rest; nil when there is none.
     package func find(_ name: String) throws -> ModelCandidate? {
-        for path in paths {
-            if let direct = try model(at: path), direct.name == name { return direct }
+        for entry in entries {
+            let path = entry.path
+            if let direct = try model(of: entry) {
+                if direct.name == name { return direct }
+                continue
+            }
             guard name != ".", name != "..", !name.contains("/"), FileSystem.isDirectory(path)
             else { continue }
             for child in [name, name + ".onnx"] {
@@ -55,8 +59,22 @@ package struct RepositoryScanner: Sendable {
         return nil
     }
 
-    private func candidates(at path: String) throws -> [ModelCandidate] {
-        if let single = try model(at: path) { return [single] }
+    /// The model that an entry's path is, under the entry's name and with its stages.
+    private func model(of entry: ServingOptions.Entry) throws -> ModelCandidate? {
+        var single = try model(at: entry.path)
+        if let name = entry.name { single?.name = name }
+        if !entry.pipeline.isEmpty { single?.pipeline = entry.pipeline }
+        return single
+    }
+
+    private func candidates(of entry: ServingOptions.Entry) throws -> [ModelCandidate] {
+        let path = entry.path
+        if let single = try model(of: entry) { return [single] }
+        if entry.name != nil || !entry.pipeline.isEmpty {
+            throw ServingError(
+                .invalidArgument, "'\(path)' is to have a name or stages, but it is no single model"
+            )
+        }
         guard FileSystem.isDirectory(path) else {
             throw ServingError(
                 .invalidArgument,

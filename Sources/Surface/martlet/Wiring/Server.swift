@@ -83,6 +83,9 @@ struct Server {
 
     private func servingOptions(_ entries: [ModelEntry]) -> ServingOptions {
         var options = ServingOptions(paths: paths)
+        options.entries += entries.map {
+            ServingOptions.Entry(path: $0.path, name: $0.name, pipeline: $0.pipeline)
+        }
         options.controlMode =
             ServingOptions.ControlMode(rawValue: settings.text("models.control_mode")) ?? .none
         options.startupModels = settings.list("models.load")
