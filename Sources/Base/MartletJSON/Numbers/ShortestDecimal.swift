@@ -11,7 +11,7 @@ struct ShortestDecimal {
 
     /// A finite float that is not negative.
     @inline(__always)
-    init(_ value: Float) {
+    init(_ value: Float, _ powers: PowersOfTen) {
         let bits = value.bitPattern
         guard bits != 0 else {
             self.init(digits: 0, exponent: 0)
@@ -29,7 +29,7 @@ struct ShortestDecimal {
         let isUneven = fraction == 0 && biased > 1
         let scale = (power &* 1_262_611 &- (isUneven ? 524_031 : 0)) >> 22
         let shift = UInt32(truncatingIfNeeded: power + PowersOfTen.floorLog2(-scale) + 1)
-        let factor = PowersOfTen.shared.leading64RoundedUp(-scale)
+        let factor = powers.leading64RoundedUp(-scale)
         func scaled(_ quarters: UInt32) -> UInt64 {
             let product = factor.multipliedFullWidth(by: UInt64(quarters << shift))
             return product.high | (product.low >> 32 > 1 ? 1 : 0)
@@ -43,7 +43,7 @@ struct ShortestDecimal {
 
     /// A finite double that is not negative.
     @inline(__always)
-    init(_ value: Double) {
+    init(_ value: Double, _ powers: PowersOfTen) {
         let bits = value.bitPattern
         guard bits != 0 else {
             self.init(digits: 0, exponent: 0)
@@ -60,7 +60,7 @@ struct ShortestDecimal {
         let isUneven = fraction == 0 && biased > 1
         let scale = (power &* 1_262_611 &- (isUneven ? 524_031 : 0)) >> 22
         let shift = UInt64(truncatingIfNeeded: power + PowersOfTen.floorLog2(-scale) + 1)
-        let factor = PowersOfTen.shared.leading128RoundedUp(-scale)
+        let factor = powers.leading128RoundedUp(-scale)
         func scaled(_ quarters: UInt64) -> UInt64 {
             let carried = factor.low.multipliedFullWidth(by: quarters << shift).high
             let (high, low) = factor.high.multipliedFullWidth(by: quarters << shift)
@@ -83,24 +83,20 @@ struct ShortestDecimal {
     /// included in the interval.
     @inline(__always)
     private init(lower: UInt64, value: UInt64, upper: UInt64, scale: Int) {
+        // Both answers are made and one is picked: which one it is cannot be predicted, and a
+        // mispredicted branch costs more than either.
         let units = value / 4
-        if units >= 10 {
-            let tens = units / 10
-            let isBelowInside = lower <= 40 * tens
-            let isAboveInside = 40 * tens + 40 <= upper
-            if isBelowInside != isAboveInside {
-                self.init(digits: tens + (isAboveInside ? 1 : 0), exponent: scale + 1)
-                return
-            }
-        }
-        let isBelowInside = lower <= 4 * units
-        let isAboveInside = 4 * units + 4 <= upper
-        if isBelowInside != isAboveInside {
-            self.init(digits: units + (isAboveInside ? 1 : 0), exponent: scale)
-            return
-        }
-        let middle = 4 * units + 2
-        let isUp = value > middle || (value == middle && units & 1 != 0)
-        self.init(digits: units + (isUp ? 1 : 0), exponent: scale)
+        let tens = units / 10
+        let isTensBelow: UInt64 = lower <= 40 &* tens ? 1 : 0
+        let isTensAbove: UInt64 = 40 &* tens &+ 40 <= upper ? 1 : 0
+        let isBelow: UInt64 = lower <= 4 &* units ? 1 : 0
+        let isAbove: UInt64 = 4 &* units &+ 4 <= upper ? 1 : 0
+        let rest = value &- 4 &* units
+        let isUp: UInt64 = rest &+ (units & 1) > 2 ? 1 : 0
+        let isTens = (isTensBelow ^ isTensAbove) & (units >= 10 ? 1 : 0)
+        let step = isBelow ^ isAbove == 1 ? isAbove : isUp
+        self.init(
+            digits: isTens == 1 ? tens &+ isTensAbove : units &+ step,
+            exponent: scale &+ Int(truncatingIfNeeded: isTens))
     }
 }

@@ -117,6 +117,14 @@ extension JSONScanner {
                 count &+= 1
             }
             while level >= 0 {
+                // The plain case, ",1", spares the general step.
+                if !isFirst, position + 1 < source.count, source[position] == UInt8(ascii: ","),
+                    source[position + 1] &- UInt8(ascii: "0") <= 9
+                {
+                    position &+= 1
+                    counts[level] &+= 1
+                    break
+                }
                 if try nextElement() {
                     counts[level] &+= 1
                     break

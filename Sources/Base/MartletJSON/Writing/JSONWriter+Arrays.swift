@@ -20,13 +20,15 @@ extension JSONWriter {
         case .uint64: unsafe integers(memory, UInt64.self)
         case .float32:
             let nonFinite = nonFinite
+            let powers = PowersOfTen.shared
             unsafe elements(memory, Float.self, bytesMax: 24) { sink, value in
-                sink.append(value, nonFinite)
+                sink.append(value, nonFinite, powers)
             }
         case .float64:
             let nonFinite = nonFinite
+            let powers = PowersOfTen.shared
             unsafe elements(memory, Double.self, bytesMax: ByteSink.numberBytesMax) {
-                $0.append($1, nonFinite)
+                $0.append($1, nonFinite, powers)
             }
         }
     }
@@ -48,6 +50,8 @@ extension JSONWriter {
     ) {
         let count = memory.count / MemoryLayout<Value>.stride
         beginArray()
+        // About what the numbers will take; growing step by step would copy them several times.
+        bytes.reserveCapacity(bytes.count + count * (bytesMax / 2) + 2)
         var index = 0
         while index < count {
             let group = min(count - index, 128)

@@ -72,13 +72,17 @@ public struct JSONWriter: Sendable {
     /// The shortest decimal that reads back as the same double.
     public mutating func number(_ value: Double) {
         let nonFinite = nonFinite
-        withSink(ByteSink.numberBytesMax) { $0.append(value, nonFinite) }
+        withSink(ByteSink.numberBytesMax) {
+            $0.append(value, nonFinite, PowersOfTen.shared)
+        }
     }
 
     /// The shortest decimal that reads back as the same float.
     public mutating func number(_ value: Float) {
         let nonFinite = nonFinite
-        withSink(ByteSink.numberBytesMax) { $0.append(value, nonFinite) }
+        withSink(ByteSink.numberBytesMax) {
+            $0.append(value, nonFinite, PowersOfTen.shared)
+        }
     }
 
     /// Text that already is JSON.
@@ -165,23 +169,27 @@ public struct JSONWriter: Sendable {
 
 extension ByteSink {
     @inline(__always)
-    mutating func append(_ value: Float, _ nonFinite: JSONWriter.NonFinite) {
+    mutating func append(
+        _ value: Float, _ nonFinite: JSONWriter.NonFinite, _ powers: PowersOfTen
+    ) {
         guard value.isFinite else {
             append(nonFinite: Double(value), nonFinite)
             return
         }
         if value.sign == .minus { append(UInt8(ascii: "-")) }
-        append(ShortestDecimal(value.magnitude))
+        append(ShortestDecimal(value.magnitude, powers))
     }
 
     @inline(__always)
-    mutating func append(_ value: Double, _ nonFinite: JSONWriter.NonFinite) {
+    mutating func append(
+        _ value: Double, _ nonFinite: JSONWriter.NonFinite, _ powers: PowersOfTen
+    ) {
         guard value.isFinite else {
             append(nonFinite: value, nonFinite)
             return
         }
         if value.sign == .minus { append(UInt8(ascii: "-")) }
-        append(ShortestDecimal(value.magnitude))
+        append(ShortestDecimal(value.magnitude, powers))
     }
 
     @inline(never)
