@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletBase
 internal import MartletTesting
 internal import MartletWire
 internal import Testing
 
-@Suite("HTTP parser under mutation")
+@Suite("HTTP fuzz")
 struct HTTPFuzzTests {
     private static let seeds = [
         "POST /v2/models/a/infer?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX: y\r\n\r\nhello",
@@ -26,16 +25,34 @@ struct HTTPFuzzTests {
         }.joined(separator: "|")
     }
 
-    @Test("never crashes, and understands the same however the bytes are cut up")
-    func mutations() {
-        let seed: UInt64 = 0xBEEF
-        var mutator = Mutator(seed: seed)
-        for round in 0..<20_000 {
-            let bytes = mutator.mutate(HTTPFuzzTests.seeds[round % 3], with: HTTPFuzzTests.seeds)
+    @Test("understands the same however the bytes are cut up")
+    func requests() {
+        var turn = 0
+        fuzz("HTTP request", seeds: HTTPFuzzTests.seeds) { bytes in
+            turn += 1
             let whole = outcome(bytes, pieces: max(bytes.count, 1))
-            let cut = outcome(bytes, pieces: 1 + round % 9)
+            let cut = outcome(bytes, pieces: 1 + turn % 9)
             // Cut up, a request may be complete before an error behind it is seen.
-            #expect(whole == cut || whole == "refused", "seed \(seed) round \(round)")
+            #expect(whole == cut || whole == "refused", "\(bytes)")
+            if whole == "refused" { throw WireError(.malformed, "refused") }
+        }
+    }
+
+    @Test("unpacking stays within its bound")
+    func inflating() throws {
+        var deflater = try Deflater(.gzip)
+        var packed: [UInt8] = []
+        try unsafe [UInt8](repeating: 7, count: 5_000).withUnsafeBytes {
+            try unsafe deflater.deflate($0, isLast: true, appendingTo: &packed)
+        }
+        fuzz("gzip", seeds: [packed]) { bytes in
+            var unpacked: [UInt8] = []
+            defer { #expect(unpacked.count <= 10_000) }
+            var inflater = try Inflater(.gzip, outputBytesMax: 9_000)
+            try unsafe bytes.withUnsafeBytes {
+                try unsafe inflater.inflate($0, appendingTo: &unpacked)
+            }
+            try inflater.finish()
         }
     }
 }

@@ -28,14 +28,22 @@ struct InferenceDecoder {
     static func decode(
         _ request: HTTPRequest, host: any ModelHost, context: ServiceContext
     ) throws -> InferenceRequest {
-        let model = try ModelReference(request)
-        let length = try headerLength(request)
-        if length == 0 {
-            return try RawInference.decode(
-                request.body, model: model, host: host, context: context)
+        try decode(
+            request.body, headerLength: headerLength(request), model: ModelReference(request),
+            host: host, context: context)
+    }
+
+    /// - Parameter headerLength: bytes of the JSON part; 0 for a raw binary request, nil when the
+    ///   body is JSON all through.
+    static func decode(
+        _ body: HTTPBody, headerLength: Int?, model: ModelReference, host: any ModelHost,
+        context: ServiceContext
+    ) throws -> InferenceRequest {
+        if headerLength == 0 {
+            return try RawInference.decode(body, model: model, host: host, context: context)
         }
         var decoder = InferenceDecoder(
-            body: request.body, jsonByteCount: length ?? request.body.count,
+            body: body, jsonByteCount: headerLength ?? body.count,
             sharedMemory: host.sharedMemory, model: model)
         return try decoder.decode(context)
     }

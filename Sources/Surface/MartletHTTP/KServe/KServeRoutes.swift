@@ -58,6 +58,11 @@ struct ModelReference {
     var name: String
     var version: String?
 
+    init(name: String, version: String? = nil) {
+        self.name = name
+        self.version = version
+    }
+
     init(_ request: HTTPRequest) throws(ServingError) {
         guard let name = request.parameter("model"), !name.isEmpty else {
             throw ServingError(.invalidArgument, "the path names no model")

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import MartletServing
+internal import MartletTensor
+internal import ServiceContextModule
+
+/// The inference codec without its route: for fuzzing and measuring.
+package enum InferenceBody {
+    /// Reads a request's body for a model.
+    /// - Parameter headerLength: the value of `Inference-Header-Content-Length`, when given.
+    package static func decode(
+        _ bytes: [UInt8], headerLength: Int?, model: String, host: any ModelHost
+    ) throws -> InferenceRequest {
+        guard headerLength ?? 0 <= bytes.count, headerLength ?? 0 >= 0 else {
+            throw ServingError(.invalidArgument, "the header is longer than the body")
+        }
+        var collector = BodyCollector(length: bytes.count, alignedPlace: headerLength ?? 0)
+        unsafe bytes.withUnsafeBytes { unsafe collector.append($0) }
+        return try InferenceDecoder.decode(
+            collector.finish(), headerLength: headerLength, model: ModelReference(name: model),
+            host: host, context: .topLevel)
+    }
+
+    /// The parts of the body that answers `request` with `response`, joined.
+    package static func encode(
+        _ response: InferenceResponse, for request: InferenceRequest
+    ) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for part in try InferenceEncoder(request).encode(response).body {
+            switch part {
+            case .bytes(let piece): bytes += piece
+            case .tensor(let tensor): unsafe bytes.append(contentsOf: tensor.bytes)
+            }
+        }
+        return bytes
+    }
+}
