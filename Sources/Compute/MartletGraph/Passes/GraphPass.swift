@@ -45,6 +45,7 @@ public struct PassPipeline: Sendable {
                 "no pass is called '\(unknown)'; there are \(known.sorted().joined(separator: ", "))"
             )
         }
+        try graph.inferShapes()
         for pass in passes where !disabled.contains(pass.name) {
             let changes = try pass.run(on: &graph)
             guard changes > 0 else { continue }
