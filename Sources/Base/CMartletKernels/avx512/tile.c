@@ -122,8 +122,35 @@ MARTLET_AVX512 MARTLET_INLINE void short_tile(const int rows, const martlet_tile
             my);
 }
 
+// At most 16 columns: the second half of the panel is padding, which would cost as much again.
+MARTLET_AVX512 MARTLET_INLINE void narrow_tile(const int rows, const martlet_tile_f32 *t) {
+    __m512 x[14];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) x[i] = _mm512_setzero_ps();
+    const float *b = t->b;
+    int64_t stride = t->a_row_stride, k = t->k;
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+        for (int64_t p = 0; p < k; p++, b += MARTLET_PANEL) {
+            __m512 b0 = _mm512_loadu_ps(b);
+            __builtin_prefetch(b + 16 * MARTLET_PANEL);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < rows; i++)
+                x[i] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * stride + p]), b0, x[i]);
+        }
+    }
+    __mmask16 mx = lanes(t->columns);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) finish_row(t, i, x[i], _mm512_setzero_ps(), mx, 0);
+}
+
 #define ROWS(N, BODY)                                                                          \
-    MARTLET_AVX512 void martlet_tile_f32_avx512_##N(const martlet_tile_f32 *t) { BODY(N, t); }
+    MARTLET_AVX512 void martlet_tile_f32_avx512_##N(const martlet_tile_f32 *t) {               \
+        if (t->columns <= 16 && N > 3)                                                         \
+            narrow_tile(N < 4 ? 4 : N, t);                                                               \
+        else                                                                                   \
+            BODY(N, t);                                                                        \
+    }
 ROWS(1, short_tile) ROWS(2, short_tile) ROWS(3, short_tile)
 ROWS(4, tile) ROWS(5, tile) ROWS(6, tile) ROWS(7, tile) ROWS(8, tile) ROWS(9, tile)
 ROWS(10, tile) ROWS(11, tile) ROWS(12, tile) ROWS(13, tile) ROWS(14, tile)

@@ -69,21 +69,52 @@ size_t martlet_conv_direct_scratch_bytes(const martlet_conv2d_f32_shape *s, int3
     return layout_of(s).slot_bytes * (size_t)martlet_pool_threads(threads);
 }
 
-// [group][panel][kernel y][kernel x][channel][32]
+typedef struct {
+    const martlet_conv2d_f32_shape *s;
+    layout l;
+    const float *weights;
+    float *packed;
+} pack_job;
+
+// A panel is [kernel y][kernel x][channel][32]; the weights' [32][channel][kernel] is transposed in
+// small blocks, whose rows then go to their places.
+static void pack_panel(const pack_job *j, const float *weights, int64_t outputs, float *to) {
+    enum { BLOCK = 64 };
+    float block[BLOCK * MARTLET_PANEL] = {0};
+    int64_t kernel = j->s->kernel_height * j->s->kernel_width;
+    int64_t length = j->l.group_in * kernel;
+    for (int64_t i0 = 0; i0 < length; i0 += BLOCK) {
+        int64_t size = martlet_min(BLOCK, length - i0);
+        martlet_table()->transpose(
+            weights + i0, length, block, MARTLET_PANEL, outputs, size);
+        for (int64_t i = 0; i < size; i++) {
+            int64_t channel = (i0 + i) / kernel, tap = (i0 + i) % kernel;
+            memcpy(to + (tap * j->l.group_in + channel) * MARTLET_PANEL,
+                   block + i * MARTLET_PANEL, MARTLET_PANEL * sizeof(float));
+        }
+    }
+}
+
+static void pack_part(void *context, int32_t part, int32_t parts) {
+    const pack_job *j = context;
+    int64_t from, to;
+    int64_t row = j->l.group_in * j->s->kernel_height * j->s->kernel_width;
+    martlet_share(j->s->groups * j->l.panels, part, parts, &from, &to);
+    for (int64_t i = from; i < to; i++) {
+        int64_t group = i / j->l.panels, first = i % j->l.panels * MARTLET_PANEL;
+        pack_panel(
+            j, j->weights + (group * j->l.group_out + first) * row,
+            martlet_min(MARTLET_PANEL, j->l.group_out - first),
+            j->packed + i * row * MARTLET_PANEL);
+    }
+}
+
 void martlet_conv_direct_pack(
-    const martlet_conv2d_f32_shape *s, const float *weights, float *to) {
-    layout l = layout_of(s);
-    int64_t kernel = s->kernel_height * s->kernel_width;
-    for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t q = 0; q < l.panels; q++)
-            for (int64_t t = 0; t < kernel; t++)
-                for (int64_t c = 0; c < l.group_in; c++, to += MARTLET_PANEL)
-                    for (int64_t j = 0; j < MARTLET_PANEL; j++) {
-                        int64_t o = q * MARTLET_PANEL + j;
-                        to[j] = o < l.group_out
-                                    ? weights[((g * l.group_out + o) * l.group_in + c) * kernel + t]
-                                    : 0;
-                    }
+    const martlet_conv2d_f32_shape *s, const float *weights, float *packed) {
+    pack_job j = {s, layout_of(s), weights, packed};
+    int64_t items = s->groups * j.l.panels;
+    int64_t effort = (int64_t)(martlet_conv_direct_packed_bytes(s) / sizeof(float));
+    martlet_parallel_for(martlet_parts(effort, items, 0), 0, pack_part, &j);
 }
 
 typedef struct {

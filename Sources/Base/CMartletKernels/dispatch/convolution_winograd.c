@@ -45,32 +45,47 @@ size_t martlet_conv_winograd_scratch_bytes(const martlet_conv2d_f32_shape *s, in
 }
 
 // Six values from the three of a kernel's row or column.
-static void transform_weights(const double *g, int64_t step, double *out, int64_t out_step) {
-    double even = g[0] + g[2 * step], wide = g[0] + 4 * g[2 * step];
-    out[0] = g[0] / 4;
-    out[out_step] = -(even + g[step]) / 6;
-    out[2 * out_step] = -(even - g[step]) / 6;
-    out[3 * out_step] = (wide + 2 * g[step]) / 24;
-    out[4 * out_step] = (wide - 2 * g[step]) / 24;
+static void transform_weights(const float *g, int64_t step, float *out, int64_t out_step) {
+    float even = g[0] + g[2 * step], wide = g[0] + 4 * g[2 * step];
+    out[0] = g[0] * 0.25f;
+    out[out_step] = (even + g[step]) * (-1.0f / 6);
+    out[2 * out_step] = (even - g[step]) * (-1.0f / 6);
+    out[3 * out_step] = (wide + 2 * g[step]) * (1.0f / 24);
+    out[4 * out_step] = (wide - 2 * g[step]) * (1.0f / 24);
     out[5 * out_step] = g[2 * step];
 }
 
-// [plane][panel][channel][32]
+typedef struct {
+    const martlet_conv2d_f32_shape *s;
+    const float *weights;
+    float *packed;
+} pack_job;
+
+// [plane][panel][channel][32]; a part is a share of the panels.
+static void pack_part(void *context, int32_t part, int32_t parts) {
+    const pack_job *j = context;
+    int64_t channels = j->s->in_channels, panels = panels_of(j->s), from, to;
+    martlet_share(panels, part, parts, &from, &to);
+    for (int64_t q = from; q < to; q++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t n = 0; n < MARTLET_PANEL; n++) {
+                int64_t o = q * MARTLET_PANEL + n;
+                float *out = j->packed + (q * channels + c) * MARTLET_PANEL + n;
+                float g[9] = {0}, half[18], full[PLANES];
+                if (o < j->s->out_channels)
+                    memcpy(g, j->weights + (o * channels + c) * 9, sizeof g);
+                for (int x = 0; x < 3; x++) transform_weights(g + x, 3, half + x, 3);
+                for (int y = 0; y < 6; y++) transform_weights(half + 3 * y, 1, full + 6 * y, 1);
+                for (int p = 0; p < PLANES; p++)
+                    out[p * panels * channels * MARTLET_PANEL] = full[p];
+            }
+}
+
 void martlet_conv_winograd_pack(
-    const martlet_conv2d_f32_shape *s, const float *weights, float *to) {
-    int64_t panels = panels_of(s);
-    memset(to, 0, martlet_conv_winograd_packed_bytes(s));
-    for (int64_t o = 0; o < s->out_channels; o++)
-        for (int64_t c = 0; c < s->in_channels; c++) {
-            const float *w = weights + (o * s->in_channels + c) * 9;
-            double g[9], half[18], full[PLANES];
-            for (int i = 0; i < 9; i++) g[i] = w[i];
-            for (int x = 0; x < 3; x++) transform_weights(g + x, 3, half + x, 3);
-            for (int y = 0; y < 6; y++) transform_weights(half + 3 * y, 1, full + 6 * y, 1);
-            for (int p = 0; p < PLANES; p++)
-                to[((p * panels + o / MARTLET_PANEL) * s->in_channels + c) * MARTLET_PANEL +
-                   o % MARTLET_PANEL] = (float)full[p];
-        }
+    const martlet_conv2d_f32_shape *s, const float *weights, float *packed) {
+    pack_job j = {s, weights, packed};
+    int64_t effort = s->in_channels * s->out_channels * PLANES;
+    martlet_parallel_for(martlet_parts(effort, panels_of(s), 0), 0, pack_part, &j);
 }
 
 typedef struct {

@@ -39,8 +39,8 @@ typedef struct martlet_conv2d_f32_plan {
 
 /// Chooses an algorithm, or takes the given one if it can do the shape (else chooses). Winograd is
 /// chosen for channels in multiples of 16 on both sides and an output of at least 12x12 pixels
-/// (measured: below, the tiles' waste and the 36 weight planes eat the gain). A weight packed for an
-/// algorithm serves every image size: pass that algorithm when only the size changes.
+/// (measured: below, the tiles' waste and the 36 weight planes eat the gain). Weights packed for an
+/// algorithm serve every image size: pass that algorithm when only the size changes.
 martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(
     const martlet_conv2d_f32_shape *shape, martlet_conv_algorithm algorithm, int32_t threads);
 

@@ -14,7 +14,8 @@ typedef enum martlet_reduction {
 } martlet_reduction;
 
 /// y [outer, inner]. Types: F32, F64, I8 ... I64, U8 ... U64, BOOL (MAX and MIN only). n = 0 gives
-/// the neutral value (0, 1 for PROD, the lowest or highest value for MAX and MIN, -inf for logarithms).
+/// the neutral value (0, 1 for PROD; for MAX, MIN and the logarithms the infinity or the type's
+/// lowest or highest value).
 int32_t martlet_reduce(
     martlet_dtype type, martlet_reduction op, const void *x, void *y, int64_t outer, int64_t n,
     int64_t inner, int32_t threads);
