@@ -236,6 +236,13 @@ let extraTests: [Target] = [
         path: "Tests/SimulationTests", swiftSettings: swiftSettings),
 ]
 
+/// Measured, not shipped: Benchmarks/<name>, built by name for release.
+let benchmarks: [Target] = [
+    .executableTarget(
+        name: "BatcherBenchmark", dependencies: ["MartletBase", "MartletServing"],
+        path: "Benchmarks/batcher/Sources", swiftSettings: swiftSettings)
+]
+
 let package = Package(
     name: "martlet",
     products: modules.filter(\.isProduct).map { .library(name: $0.name, targets: [$0.name]) }
@@ -253,5 +260,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: modules.map(target) + [testSupport] + modules.filter(\.hasTests).map(testTarget)
-        + extraTests,
+        + extraTests + benchmarks,
     cLanguageStandard: .gnu11)
