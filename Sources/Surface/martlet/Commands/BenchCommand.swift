@@ -122,15 +122,7 @@ enum BenchInputs {
     static func make(
         _ signature: ModelSignature, batch: Int, sequence: Int, shapes: [String]
     ) throws -> [Tensor] {
-        var given: [String: [Int]] = [:]
-        for text in shapes {
-            let parts = text.split(separator: "=", maxSplits: 1)
-            let dimensions = parts.last?.split(separator: "x").map { Int($0) } ?? []
-            guard parts.count == 2, !dimensions.isEmpty, !dimensions.contains(nil),
-                signature.inputs.contains(where: { $0.name == parts[0] })
-            else { throw CommandFailure("'\(text)' is not INPUT=1x2x3") }
-            given[String(parts[0])] = dimensions.compactMap { $0 }
-        }
+        let given = try ShapeOption.dimensions(shapes, inputs: signature.inputs)
         var random = SeededRandom(seed: 1)
         return try signature.inputs.map { spec in
             let dimensions =
