@@ -27,7 +27,8 @@ public struct NativeEngine: Engine {
             case .onnxFile(let path):
                 let importer = ONNXImporter(operators: operators.schemas)
                 return try prepare(importer.graph(path: path), options: options)
-            case .graph(let graph):
+            case .graph(var graph):
+                try graph.inferShapes()
                 return try prepare(graph, options: options)
             }
         } catch let error as GraphError {
