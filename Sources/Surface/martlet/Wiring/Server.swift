@@ -111,6 +111,7 @@ struct Server {
         if settings.number("server.http_port") >= 0 {
             var router = Router()
             KServeRoutes(host, settings: protocolSettings).add(to: &router)
+            OpenAIRoutes(host).add(to: &router)
             AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
             services.append(
                 HTTPServer(
