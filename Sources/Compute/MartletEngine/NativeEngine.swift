@@ -27,8 +27,7 @@ public struct NativeEngine: Engine {
             case .onnxFile(let path):
                 let importer = ONNXImporter(operators: operators.schemas)
                 return try prepare(importer.graph(path: path), options: options)
-            case .graph(var graph):
-                try graph.inferShapes()
+            case .graph(let graph):
                 return try prepare(graph, options: options)
             }
         } catch let error as GraphError {
@@ -44,8 +43,12 @@ public struct NativeEngine: Engine {
         if let violation = source.verify().first {
             throw EngineError(.invalidModel, "graph '\(source.name)': \(violation)")
         }
-        let signature = try source.signature()
         var graph = source
+        // Builders may leave types to us.
+        if graph.outputs.contains(where: { graph.type(of: $0).dimensions == nil }) {
+            try graph.inferShapes()
+        }
+        let signature = try graph.signature()
         try passes(options).run(on: &graph)
         try checkOperators(graph)
         let session = try NativeSession(

@@ -35,6 +35,9 @@ internal import Glibc
         if owner == nil { unsafe base.deallocate() }
     }
 
+    /// The object that lent the bytes; nil for storage of one's own.
+    package var lender: AnyObject? { owner }
+
     /// Whether these bytes belong to another object and must not be written.
     public var isBorrowed: Bool { owner != nil }
 

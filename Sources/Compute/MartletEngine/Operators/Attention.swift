@@ -69,15 +69,7 @@ extension NativeOperator {
         let additive = try node.temporary(.float32, mask.shape)
         let zero = try node.filled(0, elementType: .float32)
         let hidden = try node.filled(-Double.infinity, elementType: .float32)
-        let loops = BroadcastLoops(
-            output: mask.shape, operands: [mask.shape, Shape(), Shape()])
-        try unsafe node.emit(
-            whereStep,
-            WhereArguments(
-                elementBytes: 4, condition: flags.slot, yes: zero.slot, no: hidden.slot,
-                output: additive.slot, shape: Extents(loops.shape),
-                conditionStrides: Extents(loops.strides[0]),
-                yesStrides: Extents(loops.strides[1]), noStrides: Extents(loops.strides[2])))
+        try emitWhere(node, flags, zero, hidden, additive)
         arguments.mask = additive.slot
         arguments.maskStrides = [arguments.keys, 0, 0, 1]
     }

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import CMartletKernels
+internal import MartletBase
 internal import MartletGraph
 internal import MartletTensor
 
@@ -71,8 +72,42 @@ func packGemmWeight(
         right, format: isTransposed ? "gemm-nk" : "gemm-kn",
         byteCount: martlet_gemm_f32_pack_b_bytes(k, n)
     ) { tensor, target in
+        guard let source = unsafe tensor.floatPointer else { return }
+        let columnStride = isTransposed ? Int(k) : 1
+        // Panels of 32 columns are independent of each other.
+        let panelsPerPart = 4
+        let panels = (Int(n) + 31) / 32
+        let packing = unsafe PanelPacking(
+            source: source, target: target.assumingMemoryBound(to: Float.self), k: k, n: n,
+            rowStride: isTransposed ? 1 : n, columnStride: columnStride,
+            columnsPerPart: panelsPerPart * 32)
+        KernelPool.parallel(
+            parts: (panels + panelsPerPart - 1) / panelsPerPart,
+            maximumThreads: Int(node.builder.threads)
+        ) { part in
+            packing.pack(part: part)
+        }
+    }
+}
+
+/// Packs a matrix part by part.
+// Sendable: the pointers outlive the packing, and parts write to disjoint panels.
+@safe private struct PanelPacking: @unchecked Sendable {
+    let source: UnsafePointer<Float>
+    let target: UnsafeMutablePointer<Float>
+    let k: Int64
+    let n: Int64
+    let rowStride: Int64
+    let columnStride: Int
+    let columnsPerPart: Int
+
+    func pack(part: Int) {
+        let first = part * columnsPerPart
+        let columns = min(columnsPerPart, Int(n) - first)
+        guard columns > 0 else { return }
         unsafe martlet_gemm_f32_pack_b(
-            tensor.floatPointer, isTransposed ? 1 : n, isTransposed ? k : 1, k, n, target)
+            source + first * columnStride, rowStride, Int64(columnStride), k, Int64(columns),
+            target + first * Int(k))
     }
 }
 

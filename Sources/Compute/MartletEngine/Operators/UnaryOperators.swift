@@ -89,6 +89,11 @@ extension NativeOperator {
     static let clip = NativeOperator(.clip) { node in
         let input = try node.input()
         let output = try node.output()
+        node.mayReuse(input: 0)
+        if input.elementType == .float32, let (low, high) = knownLimits(node) {
+            return try emitUnary(
+                node, MARTLET_CLIP, input, output, alpha: low, beta: high)
+        }
         var current = input
         for (index, name, operation) in [(1, "min", MARTLET_MAX), (2, "max", MARTLET_MIN)] {
             let limit: Operand
@@ -103,6 +108,20 @@ extension NativeOperator {
             current = output
         }
         if current.slot == input.slot { try node.alias() }
+    }
+
+    /// Both limits of a clip, where they are known before the run.
+    private static func knownLimits(_ node: Lowering) -> (Double, Double)? {
+        var limits = [-Double.infinity, Double.infinity]
+        for (index, name) in [(1, "min"), (2, "max")] {
+            if let operand = node.optional(index) {
+                guard let value = operand.reals?.first else { return nil }
+                limits[index - 1] = value
+            } else if let value = node.attributes[name]?.float {
+                limits[index - 1] = Double(value)
+            }
+        }
+        return (limits[0], limits[1])
     }
 
     private static func unary(

@@ -7,20 +7,23 @@ internal import MartletTensor
 
 extension NativeOperator {
     static let `where` = NativeOperator(.where) { node in
-        let condition = try node.input(0)
-        let yes = try node.input(1)
-        let no = try node.input(2)
-        let output = try node.output()
-        let loops = BroadcastLoops(
-            output: output.shape, operands: [condition.shape, yes.shape, no.shape])
-        try unsafe node.emit(
-            whereStep,
-            WhereArguments(
-                elementBytes: node.elementBytes(yes), condition: condition.slot, yes: yes.slot,
-                no: no.slot, output: output.slot, shape: Extents(loops.shape),
-                conditionStrides: Extents(loops.strides[0]),
-                yesStrides: Extents(loops.strides[1]), noStrides: Extents(loops.strides[2])))
+        try emitWhere(node, node.input(0), node.input(1), node.input(2), node.output())
     }
+}
+
+/// Emits `output = condition ? yes : no` with broadcasting.
+func emitWhere(
+    _ node: Lowering, _ condition: Operand, _ yes: Operand, _ no: Operand, _ output: Operand
+) throws {
+    let loops = BroadcastLoops(
+        output: output.shape, operands: [condition.shape, yes.shape, no.shape])
+    try unsafe node.emit(
+        whereStep,
+        WhereArguments(
+            elementBytes: node.elementBytes(yes), condition: condition.slot, yes: yes.slot,
+            no: no.slot, output: output.slot, shape: Extents(loops.shape),
+            conditionStrides: Extents(loops.strides[0]), yesStrides: Extents(loops.strides[1]),
+            noStrides: Extents(loops.strides[2])))
 }
 
 struct WhereArguments: BitwiseCopyable {

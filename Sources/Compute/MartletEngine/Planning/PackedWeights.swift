@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletGraph
+internal import MartletStorage
 internal import MartletTensor
 internal import Synchronization
 
@@ -52,7 +53,19 @@ final class PackedWeights: Sendable {
             try unsafe fill(storage.base)
             state.storages[key] = storage
             state.byteCount = total
+            letGo(of: tensor)
             return storage
         }
+    }
+
+    /// Lets the system drop the source's pages: the file brings them back, should another form of
+    /// the constant be wanted.
+    private func letGo(of tensor: Tensor) {
+        guard let file = tensor.storage.lender as? MappedFile, tensor.byteCount > 0 else { return }
+        let address = unsafe UInt(bitPattern: tensor.bytes.baseAddress)
+        let base = unsafe UInt(bitPattern: file.bytes.baseAddress)
+        guard address >= base else { return }
+        let offset = Int(address - base)
+        file.advise(.dontNeed, in: offset..<(offset + tensor.byteCount))
     }
 }
