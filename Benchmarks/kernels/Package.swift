@@ -3,7 +3,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 // The kernels are reached through a symbolic link, so that measuring them builds nothing else.
-import PackageDescription
+internal import PackageDescription
 
 let package = Package(
     name: "kernels-benchmark",

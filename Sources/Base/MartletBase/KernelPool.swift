@@ -48,8 +48,8 @@ private struct Context {
     var body: @Sendable (Int) -> Void
 }
 
-// A global function, because a closure literal made in actor-isolated code would check for its actor
-// on the worker thread and trap.
+// A global function, because a closure literal made in actor-isolated code would check for its
+// actor on the worker thread and trap.
 private nonisolated func runPart(context: UnsafeMutableRawPointer?, part: Int32, parts: Int32) {
     unsafe context?.assumingMemoryBound(to: Context.self).pointee.body(Int(part))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-import CMartletKernels
+internal import CMartletKernels
 
 /// One measured kernel: its name, its floating-point operations, and a call of it.
 struct Case {

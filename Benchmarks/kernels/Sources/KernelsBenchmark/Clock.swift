@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-import Glibc
+internal import Glibc
 
 /// Seconds: of this thread's processor time with one thread, of the wall's with more.
 struct Clock {

@@ -2,8 +2,8 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 // swift run -c release KernelsBenchmark [threads]
-import CMartletKernels
-import CPeak
+internal import CMartletKernels
+internal import CPeak
 
 let threads = CommandLine.arguments.count > 1 ? Int32(CommandLine.arguments[1]) ?? 1 : 1
 let clock = Clock(threads: threads)

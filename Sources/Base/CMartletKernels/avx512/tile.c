@@ -147,7 +147,7 @@ MARTLET_AVX512 MARTLET_INLINE void narrow_tile(const int rows, const martlet_til
 #define ROWS(N, BODY)                                                                          \
     MARTLET_AVX512 void martlet_tile_f32_avx512_##N(const martlet_tile_f32 *t) {               \
         if (t->columns <= 16 && N > 3)                                                         \
-            narrow_tile(N < 4 ? 4 : N, t);                                                               \
+            narrow_tile(N, t);                                                                 \
         else                                                                                   \
             BODY(N, t);                                                                        \
     }
