@@ -89,17 +89,6 @@ struct InferenceMessageTests {
         #expect(bytes(tensor) == [1, 2, 3, 4])
     }
 
-    @Test(
-        "elements lie at multiples of their size, wherever the message put them", arguments: 1...9)
-    func alignment(nameLength: Int) throws {
-        let name = String(repeating: "n", count: nameLength)
-        let raw = [UInt8](0..<16)
-        let request = try decode(request(name, "FP64", shape: [2], raw: [raw]))
-        let tensor = try #require(request.inputs.first?.tensor)
-        #expect(unsafe Int(bitPattern: tensor.bytes.baseAddress) % 8 == 0)
-        #expect(bytes(tensor) == raw)
-    }
-
     @Test("typed contents become the bytes of their type")
     func typed() throws {
         let cases: [(String, [UInt8], (inout ProtobufWriter) -> Void)] = [

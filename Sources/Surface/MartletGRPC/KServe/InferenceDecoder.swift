@@ -8,9 +8,8 @@ package import MartletTensor
 package import NIOCore
 package import ServiceContextModule
 
-/// Reads a `ModelInferRequest` in one walk over its bytes. Tensors are views of the message: raw
-/// contents and packed floats are not copied, unless they lie at an address that their elements
-/// cannot have.
+/// Reads a `ModelInferRequest` in one walk over its bytes. Tensors of raw contents are views of
+/// the message, at whatever offset it has them; typed contents are written out anew.
 package struct InferenceDecoder {
     /// More inputs, outputs or raw contents than this are refused.
     private static let tensorCountMax = 1_024
@@ -126,8 +125,10 @@ package struct InferenceDecoder {
             } else if !rawContents.isEmpty {
                 try refuseContents(of: input, "raw_input_contents are given")
                 guard rawIndex < rawContents.count else { throw rawCountMismatch() }
-                tensor = try view(
-                    of: input.name, type, shape, storage: storage, range: rawContents[rawIndex])
+                tensor = try ProtocolRequest.tensor(
+                    input: input.name, elementType: type, shape: shape, storage: storage,
+                    byteOffset: rawContents[rawIndex].lowerBound,
+                    byteCount: rawContents[rawIndex].count)
                 rawIndex += 1
             } else {
                 tensor = try typedTensor(input, type, shape)
@@ -164,29 +165,6 @@ package struct InferenceDecoder {
                 borrowing: UnsafeMutableRawPointer(mutating: start), byteCount: bytes.count,
                 owner: owner.takeUnretainedValue())
         }
-    }
-
-    private func view(
-        of name: String, _ type: ElementType, _ shape: Shape, storage: TensorStorage,
-        range: Range<Int>
-    ) throws(ServingError) -> Tensor {
-        let tensor = try ProtocolRequest.tensor(
-            input: name, elementType: type, shape: shape, storage: storage,
-            byteOffset: range.lowerBound, byteCount: range.count)
-        return InferenceDecoder.aligned(tensor)
-    }
-
-    /// The tensor, or a copy of it where its elements are not at multiples of their size.
-    private static func aligned(_ tensor: Tensor) -> Tensor {
-        guard let width = tensor.elementType.bitWidth.map({ max(1, $0 / 8) }), width > 1,
-            let address = unsafe tensor.bytes.baseAddress,
-            Int(bitPattern: address) & (width - 1) != 0
-        else { return tensor }
-        let copy = TensorStorage(byteCount: tensor.byteCount)
-        unsafe copy.mutableBytes.copyMemory(from: tensor.bytes)
-        let moved = try? Tensor(
-            elementType: tensor.elementType, shape: tensor.shape, storage: copy)
-        return moved ?? tensor
     }
 
     private func typedTensor(
