@@ -123,6 +123,8 @@ def test_broken_model_is_refused_and_named_in_the_index(door, server):
     entries = [entry for entry in index(door) if entry["name"] == name]
     assert any(entry.get("reason") for entry in entries)
     assert door.client.is_model_ready("add_sub")
+    door.client.unload_model(name)
+    assert door.client.is_server_ready(), "a model that was given up must not count"
 
 
 def test_failing_version_leaves_the_old_one_serving(door, server):
@@ -137,3 +139,4 @@ def test_failing_version_leaves_the_old_one_serving(door, server):
     with pytest.raises(Exception):
         door.client.load_model(name)
     np.testing.assert_array_equal(door.echo(name, ZERO), ZERO + 1)
+    assert door.client.is_server_ready(), "the old version serves: the server is ready"

@@ -157,7 +157,7 @@ package struct BatcherState<Payload> {
         _ payload: Payload, _ claim: Claim, at now: MonotonicInstant
     ) -> Admission {
         if isClosed { return .refused(.closed) }
-        guard claim.rows <= policy.rowsMax || !policy.joinsRequests else {
+        guard claim.rows <= policy.rowsMax else {
             return .refused(.tooManyRows(max: policy.rowsMax))
         }
         if let deadline = claim.deadline, deadline <= now { return .refused(.deadlineExceeded) }

@@ -69,11 +69,14 @@ package final class ModelRepository: Sendable {
         records.withLock { $0.mapValues(\.candidate) }
     }
 
-    /// Whether nothing is loading and nothing failed.
+    /// Whether every model answers or was taken out of service on purpose. A version that goes on
+    /// serving while its successor loads, or after it failed, is enough: a swap must not take the
+    /// server out of its load balancer.
     package var isSettledWithoutFailure: Bool {
         records.withLock { records in
             records.values.allSatisfy { record in
-                record.failure == nil && !record.isBusy
+                if record.versions.values.contains(where: { $0.served != nil }) { return true }
+                return record.failure == nil && !record.isBusy
                     && record.versions.values.allSatisfy { version in
                         switch version.lifecycle.phase {
                         case .loading, .warming, .failed: false

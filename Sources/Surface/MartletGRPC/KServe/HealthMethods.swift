@@ -56,11 +56,9 @@ struct HealthMethods {
         if service.isEmpty || service == "inference.GRPCInferenceService" {
             return host.isReady ? .serving : .notServing
         }
-        do {
-            return try host.isReady(model: service, version: nil) ? .serving : .notServing
-        } catch {
-            return .serviceUnknown
-        }
+        if (try? host.isReady(model: service, version: nil)) == true { return .serving }
+        let isKnown = host.index(readyOnly: false).contains { $0.name == service }
+        return isKnown ? .notServing : .serviceUnknown
     }
 }
 
