@@ -53,39 +53,4 @@ extension LocalModelHost {
         timekeeper.stop()
         return isDrained
     }
-
-    // MARK: Following the folders
-
-    /// Applies changes of the folders until cancelled.
-    private func follow() async throws {
-        var seen: [String: ModelCandidate] = [:]
-        while true {
-            let isQuiet = await poll(&seen)
-            try await Task.sleep(for: isQuiet ? options.pollInterval : options.quietPeriod)
-        }
-    }
-
-    /// Looks once. A change is applied when two looks, at least the quiet period apart, found the
-    /// same: a version that is still being written is left alone.
-    /// - Returns: false when something is not quiet yet.
-    func poll(_ seen: inout [String: ModelCandidate]) async -> Bool {
-        let candidates: [ModelCandidate]
-        do {
-            candidates = try scanner.scan()
-        } catch {
-            options.logger.warning("cannot look for models: \(error)")
-            return true
-        }
-        let known = repository.candidates
-        let changed = candidates.filter { known[$0.name] != $0 }
-        let settled = changed.filter { seen[$0.name] == $0 }
-        seen = Dictionary(changed.map { ($0.name, $0) }) { first, _ in first }
-        _ = await apply(settled)
-        let present = Set(candidates.map(\.name))
-        for name in known.keys where !present.contains(name) {
-            options.logger.info("gone from the repository", metadata: ["model": "\(name)"])
-            repository.unload(name, forgets: true) { _ in }
-        }
-        return settled.count == changed.count
-    }
 }

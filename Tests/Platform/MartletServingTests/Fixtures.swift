@@ -37,6 +37,15 @@ final class ScratchFolder: Sendable {
         unsafe rename(target + ".new", target)
     }
 
+    /// Writes a file in place, as a careless copy does.
+    func overwrite(_ name: String, _ text: String) throws {
+        guard let file = unsafe fopen(path + "/" + name, "w") else {
+            throw ServingError(.internal, "cannot write \(name)")
+        }
+        unsafe fputs(text, file)
+        unsafe fclose(file)
+    }
+
     static func read(_ path: String) throws -> [UInt8] {
         try FileSystem.readAll(path, limit: 1 << 20)
     }

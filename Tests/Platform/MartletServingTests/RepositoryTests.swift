@@ -14,7 +14,9 @@ struct RepositoryTests {
     /// Answers the number written in the model's file, in every element.
     struct NumberEngine: Engine {
         let name = "number"
+        var loads: SwapCounters?
         func load(_ source: ModelSource, options: EngineOptions) throws -> any EngineSession {
+            loads?.state.withLock { $0.answered += 1 }
             guard case .onnxFile(let path) = source,
                 let number = Float(
                     String(
@@ -146,6 +148,36 @@ struct RepositoryTests {
             "m/1/model.onnx.sha256", Digest.sha256(Array("1".utf8)).hexadecimal + "  model.onnx")
         try await host.load(model: "m", configuration: nil, files: [:])
         #expect(try await answer(host) == 1)
+    }
+
+    @Test("poll mode loads what has come to rest, never what is half written")
+    func follows() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx", "1")
+        var options = ServingOptions(paths: [folder.path])
+        options.controlMode = .poll
+        options.pollInterval = .seconds(5)
+        options.quietPeriod = .milliseconds(400)
+        let loads = SwapCounters()
+        let host = LocalModelHost(options, engine: NumberEngine(loads: loads))
+        try await host.start()
+        let running = Task { try await host.run() }
+        try await Task.sleep(for: .milliseconds(200))
+        try folder.write("m/2/partial", "")
+        for count in 1...5 {
+            try folder.overwrite("m/2/model.onnx", String(repeating: "1", count: count))
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        var answered: Float = 0
+        for _ in 0..<400 where answered != 11_111 {
+            try await Task.sleep(for: .milliseconds(20))
+            answered = try await answer(host)
+            #expect(answered == 1 || answered == 11_111)
+        }
+        #expect(answered == 11_111)
+        #expect(loads.answered == 2)
+        running.cancel()
+        try await running.value
     }
 
     @Test("swapping versions under traffic mixes nothing, fails nothing, leaks nothing")

@@ -33,11 +33,16 @@ package final class Timekeeper: Sendable {
 
     deinit { Timekeeper.stop(monitor, state) }
 
-    /// Calls the client's `timeReached` at `instant`, once, on the timekeeper's thread.
+    /// Calls the client's `timeReached` at `instant`, once, on the timekeeper's thread. A client
+    /// has one alarm, its earliest: it asks again when it was woken.
     package func wake(_ client: any TimekeeperClient, at instant: MonotonicInstant) {
         let startsThread = monitor.withLock { () -> Bool in
             guard !state.isStopped else { return false }
-            state.alarms.append(Alarm(instant: instant, client: client))
+            if let known = state.alarms.firstIndex(where: { $0.client === client }) {
+                state.alarms[known].instant = min(state.alarms[known].instant, instant)
+            } else {
+                state.alarms.append(Alarm(instant: instant, client: client))
+            }
             monitor.signal()
             defer { state.isStarted = true }
             return !state.isStarted
