@@ -146,6 +146,42 @@ def trained():
     yield "cased", cased
 
 
+def probes():
+    """Tokenizers whose ids show every byte of what normalisers and pre-tokenisers make of a scalar."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    spelled = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    vocabulary = {char: index for index, char in enumerate(alphabet)}
+    # "a" before a join shows where words were split.
+    merges = [("a", char) for char in alphabet]
+    for left, right in merges:
+        vocabulary[left + right] = len(vocabulary)
+    parts = {
+        "probe-bert": (normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()),
+        "probe-words": (normalizers.BertNormalizer(strip_accents=False, lowercase=False), pre_tokenizers.Whitespace()),
+        "probe-digits": (normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
+                         pre_tokenizers.Digits(individual_digits=True)),
+        "probe-accents": (normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.NFC()]),
+                          pre_tokenizers.Punctuation("removed")),
+        "probe-gpt4": (normalizers.NFD(), pre_tokenizers.Split(Regex(GPT4), "isolated")),
+        "probe-gpt2": (normalizers.NFC(), pre_tokenizers.ByteLevel(add_prefix_space=False)),
+    }
+    for name, (normalizer, splitter) in parts.items():
+        tokenizer = Tokenizer(models.BPE(vocab=dict(vocabulary), merges=merges))
+        tokenizer.normalizer = normalizer
+        tokenizer.pre_tokenizer = (
+            splitter if name == "probe-gpt2" else pre_tokenizers.Sequence([splitter, spelled]))
+        tokenizer.decoder = decoders.ByteLevel()
+        yield name, tokenizer
+
+
+def every_scalar():
+    ranges = [(0, 0x3400), (0x4DB0, 0x4E10), (0x9FF0, 0xAC10), (0xD700, 0xD800), (0xE000, 0xE010), (0xF8F0, 0x10000),
+              (0x10000, 0x17000), (0x18700, 0x18E00), (0x1A000, 0x20010), (0x2A6D0, 0x2A750), (0x2B730, 0x2B930),
+              (0x2CEA0, 0x2CEC0), (0x2F7F0, 0x2FA30), (0xE0000, 0xE0200)]
+    scalars = [chr(value) for low, high in ranges for value in range(low, high)]
+    return ["a" + "a".join(scalars[start : start + 64]) + "a" for start in range(0, len(scalars), 64)]
+
+
 def write(folder, name, tokenizer, texts, rng):
     path = os.path.join(folder, name)
     os.makedirs(path, exist_ok=True)
@@ -194,6 +230,9 @@ def main():
     write(arguments.out, "minilm", model, texts, rng)
     for name, tokenizer in trained():
         write(arguments.out, name, tokenizer, texts, rng)
+    scalars = every_scalar()
+    for name, tokenizer in probes():
+        write(arguments.out, name, tokenizer, scalars, rng)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@
 struct AddedToken: Sendable {
     var id: Int32
     var content: [UInt8]
+    /// The content as it is found and decoded: normalised where `isNormalized`.
+    var form: [UInt8]
     var isSpecial: Bool
     /// Only where no word character stands beside it.
     var isSingleWord: Bool
@@ -28,23 +30,21 @@ struct AddedTokens: Sendable {
     let hasNormalized: Bool
 
     init(_ tokens: [AddedToken], normalizer: Normalizer?) {
+        var scratch = Normalizer.Scratch()
+        var tokens = tokens
+        for index in tokens.indices where tokens[index].isNormalized {
+            normalizer?.apply(to: &tokens[index].form, scratch: &scratch)
+        }
         self.tokens = tokens
         for (place, token) in tokens.enumerated() { places[token.id] = place }
-        let rawTokens = tokens.filter { !$0.isNormalized && !$0.content.isEmpty }
-        var scratch = Normalizer.Scratch()
-        let normalizedTokens = tokens.filter { $0.isNormalized && !$0.content.isEmpty }
-            .map { token in
-                var content = token.content
-                normalizer?.apply(to: &content, scratch: &scratch)
-                return (content: content, id: token.id)
-            }
-            .filter { !$0.content.isEmpty }
-        raw = TokenTrie(rawTokens.map { ($0.content, $0.id) })
-        normalized = TokenTrie(normalizedTokens)
+        let rawTokens = tokens.filter { !$0.isNormalized && !$0.form.isEmpty }
+        let normalizedTokens = tokens.filter { $0.isNormalized && !$0.form.isEmpty }
+        raw = TokenTrie(rawTokens.map { ($0.form, $0.id) })
+        normalized = TokenTrie(normalizedTokens.map { ($0.form, $0.id) })
         hasRaw = !rawTokens.isEmpty
         hasNormalized = !normalizedTokens.isEmpty
-        for token in rawTokens { rawStarts[Int(token.content[0])] = true }
-        for token in normalizedTokens { normalizedStarts[Int(token.content[0])] = true }
+        for token in rawTokens { rawStarts[Int(token.form[0])] = true }
+        for token in normalizedTokens { normalizedStarts[Int(token.form[0])] = true }
     }
 
     func token(_ id: Int32) -> AddedToken? { places[id].map { tokens[$0] } }

@@ -37,8 +37,11 @@ extension Tokenizer {
         var first: [Int32] = []
         var second: [Int32] = []
         withScratch { scratch in
-            append(text, to: &first, enough: enough, &scratch)
-            if let pair { append(pair, to: &second, enough: enough, &scratch) }
+            // Which of two texts is longer decides who keeps the odd token: the first is read whole.
+            append(text, to: &first, enough: pair == nil ? enough : nil, &scratch)
+            guard let pair else { return }
+            let enoughForSecond = enough.map { max($0, first.count + 1) }
+            append(pair, to: &second, enough: enoughForSecond, &scratch)
         }
         var isTruncated = false
         if let truncation, let room { isTruncated = truncation.cut(&first, &second, room: room) }

@@ -91,8 +91,8 @@ public final class Tokenizer: Sendable {
 
     func contentBytes(of id: Int) -> [UInt8]? {
         if let key = Int32(exactly: id), let token = added.token(key) {
-            guard preTokenizer?.isByteLevel == true else { return token.content }
-            return ByteLevelAlphabet.bytes(of: token.content.span) ?? token.content
+            guard preTokenizer?.isByteLevel == true else { return token.form }
+            return ByteLevelAlphabet.bytes(of: token.form.span) ?? token.form
         }
         guard let content = model.vocabulary.content(of: id), !content.isEmpty else { return nil }
         return Array(content)

@@ -11,7 +11,7 @@ extension AddedTokens {
             let token = AddedToken(
                 id: Int32(
                     try element.required("id").integer(in: 0...(limits.vocabularySizeMax - 1))),
-                content: try content.bytes(),
+                content: try content.bytes(), form: try content.bytes(),
                 isSpecial: try element.bool("special", default: false),
                 isSingleWord: try element.bool("single_word", default: false),
                 stripsLeft: try element.bool("lstrip", default: false),

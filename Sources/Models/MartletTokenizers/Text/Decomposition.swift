@@ -107,12 +107,15 @@ struct Decomposition: Sendable {
 
 /// Unicode normalisation over scalars.
 enum UnicodeNormalizer {
-    /// The combining class; 0 for a starter.
+    /// The combining class as of Unicode 9, the version that models' tokenizers order marks by; 0
+    /// for a starter.
     @inline(__always)
     static func combiningClass(_ scalar: UInt32) -> UInt8 {
         if scalar < 0x300 { return 0 }
         guard let scalar = Unicode.Scalar(scalar) else { return 0 }
-        return scalar.properties.canonicalCombiningClass.rawValue
+        let value = scalar.properties.canonicalCombiningClass.rawValue
+        guard value != 0, let age = scalar.properties.age, age.major <= 9 else { return 0 }
+        return value
     }
 
     /// Normalises `scalars` in place. Cost: linear, n log n in a run of combining marks.

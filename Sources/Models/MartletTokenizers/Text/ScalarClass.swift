@@ -3,7 +3,7 @@
 
 /// What kind of character a scalar is, as the tokenizers that models were trained with see it.
 ///
-/// Those tokenizers use tables of several Unicode versions (punctuation of 8.0, accents of 9.0,
+/// Those tokenizers use tables of several Unicode versions (punctuation of 8.0, marks of 9.0,
 /// regular expressions of 16.0); Swift's own properties, cut at the same age, agree with them on
 /// every scalar (Conformance/encoders checks that).
 struct ScalarClass: OptionSet, Sendable {
@@ -22,7 +22,7 @@ struct ScalarClass: OptionSet, Sendable {
     static let number = ScalarClass(rawValue: 1 << 4)
     /// `\w` in a regular expression.
     static let word = ScalarClass(rawValue: 1 << 5)
-    /// Mn of Unicode 9: what stripping accents in BERT's way removes.
+    /// Mn of Unicode 8: what stripping accents in BERT's way removes.
     static let nonspacingMark = ScalarClass(rawValue: 1 << 6)
     /// M* of Unicode 9: what `StripAccents` removes.
     static let mark = ScalarClass(rawValue: 1 << 7)
@@ -98,11 +98,15 @@ struct ScalarClass: OptionSet, Sendable {
         _ value: UInt32, _ category: Unicode.GeneralCategory, _ age: Int,
         into result: inout ScalarClass
     ) {
-        // Three characters changed their category after Unicode 9.
+        // A few characters changed their category since.
+        if value == 0x1734 || value == 0x1171E { result.insert(.nonspacingMark) }
         if value == 0x1CF2 || value == 0x1CF3 { result.insert(.mark) }
         guard age <= 90, value != 0x111C9 else { return }
         switch category {
-        case .nonspacingMark: result.formUnion([.mark, .nonspacingMark])
+        case .nonspacingMark:
+            result.insert(.mark)
+            let isYoung = value == 0x1885 || value == 0x1886 || value == 0xA9BD
+            if age <= 80, !isYoung { result.insert(.nonspacingMark) }
         case .spacingMark, .enclosingMark: result.insert(.mark)
         default: break
         }
