@@ -112,6 +112,12 @@ enum UnicodeNormalizer {
     @inline(__always)
     static func combiningClass(_ scalar: UInt32) -> UInt8 {
         if scalar < 0x300 { return 0 }
+        return scalar < 0x10000 ? basicPlaneClasses[Int(scalar)] : classify(scalar)
+    }
+
+    private static let basicPlaneClasses: [UInt8] = (0..<UInt32(0x10000)).map(classify)
+
+    private static func classify(_ scalar: UInt32) -> UInt8 {
         guard let scalar = Unicode.Scalar(scalar) else { return 0 }
         let value = scalar.properties.canonicalCombiningClass.rawValue
         guard value != 0, let age = scalar.properties.age, age.major <= 9 else { return 0 }
