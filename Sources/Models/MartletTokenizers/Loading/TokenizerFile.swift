@@ -102,16 +102,18 @@ struct TokenizerFile {
     }
 
     private mutating func append(_ content: [UInt8], _ id: Int) throws(TokenizerError) {
-        let name = "model.vocab[\"\(String(decoding: content.prefix(64), as: UTF8.self))\"]"
+        func name() -> String {
+            "model.vocab[\"\(String(decoding: content.prefix(64), as: UTF8.self))\"]"
+        }
         guard id >= 0, id < limits.vocabularySizeMax else {
             throw TokenizerError(
                 .limitExceeded,
-                "\(name): the id \(id) is not from 0 to \(limits.vocabularySizeMax - 1)")
+                "\(name()): the id \(id) is not from 0 to \(limits.vocabularySizeMax - 1)")
         }
         guard content.count <= limits.tokenBytesMax else {
             throw TokenizerError(
                 .limitExceeded,
-                "\(name): \(content.count) bytes are more than the \(limits.tokenBytesMax) allowed")
+                "\(name()): \(content.count) bytes are more than the \(limits.tokenBytesMax) allowed")
         }
         guard vocabulary.count < limits.vocabularySizeMax else {
             throw TokenizerError(

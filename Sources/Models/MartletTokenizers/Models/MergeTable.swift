@@ -6,6 +6,11 @@ struct MergeTable: Sendable {
     private var keys: [UInt64]
     private var values: [UInt64]
     private var mask: Int
+    /// How many merges there are; ranks are below this.
+    let count: Int
+    /// Whether every pair joins later than anything that makes its parts: merging a pair then never
+    /// brings up one that should have come before it.
+    let isOrdered: Bool
     private static let free = UInt64.max
 
     /// - Parameter merges: pairs in the order in which they were learnt; of equal pairs the later
@@ -16,6 +21,8 @@ struct MergeTable: Sendable {
         keys = Array(repeating: MergeTable.free, count: capacity)
         values = Array(repeating: 0, count: capacity)
         mask = capacity - 1
+        count = merges.count
+        isOrdered = MergeTable.isOrdered(merges)
         for (rank, merge) in merges.enumerated() {
             let key = MergeTable.key(merge.left, merge.right)
             var slot = MergeTable.spread(key) & mask
@@ -23,6 +30,17 @@ struct MergeTable: Sendable {
             keys[slot] = key
             values[slot] =
                 UInt64(rank) << 32 | UInt64(UInt32(bitPattern: merge.merged))
+        }
+    }
+
+    private static func isOrdered(
+        _ merges: [(left: Int32, right: Int32, merged: Int32)]
+    ) -> Bool {
+        var lastRank: [Int32: Int] = [:]
+        lastRank.reserveCapacity(merges.count)
+        for (rank, merge) in merges.enumerated() { lastRank[merge.merged] = rank }
+        return merges.enumerated().allSatisfy { rank, merge in
+            lastRank[merge.left] ?? -1 < rank && lastRank[merge.right] ?? -1 < rank
         }
     }
 

@@ -3,8 +3,9 @@
 
 /// A word's symbols while they are being merged.
 ///
-/// Short words are merged by looking for the best pair each time; long ones with a heap over a
-/// linked list. Both join the pair of lowest rank, the leftmost of equals.
+/// Short words are merged by looking for the best pair each time; long ones over a linked list, rank
+/// by rank, or with a heap where the merges are in no order that allows it. All join the pair of
+/// lowest rank, the leftmost of equals.
 struct SymbolList: Sendable {
     private static let shortMax = 48
 
@@ -73,11 +74,50 @@ struct SymbolList: Sendable {
         let count = ids.count
         next.removeAll(keepingCapacity: true)
         previous.removeAll(keepingCapacity: true)
-        heap.removeAll(keepingCapacity: true)
         for index in 0..<count {
             next.append(index + 1 < count ? Int32(index + 1) : -1)
             previous.append(Int32(index - 1))
         }
+        if merges.isOrdered { mergeByRank(merges) } else { mergeByHeap(merges) }
+    }
+
+    /// Joins the symbol at `left` with the one after it.
+    @inline(__always)
+    private mutating func join(_ left: Int, to merged: Int32) {
+        let right = Int(next[left])
+        ids[left] = merged
+        ids[right] = -1
+        next[left] = next[right]
+        if next[left] >= 0 { previous[Int(next[left])] = Int32(truncatingIfNeeded: left) }
+    }
+
+    /// Takes the ranks in order, each with all its places from left to right. Linear, but for the
+    /// order of the ranks that occur.
+    private mutating func mergeByRank(_ merges: MergeTable) {
+        var places = RankedPlaces(rankCount: merges.count)
+        func add(_ left: Int, _ right: Int32, to places: inout RankedPlaces) {
+            guard left >= 0, right >= 0 else { return }
+            let found = merges.find(ids[left], ids[Int(right)])
+            guard found != MergeTable.none else { return }
+            places.add(left, rank: Int(found >> 32))
+        }
+        for left in 0..<ids.count - 1 { add(left, Int32(left + 1), to: &places) }
+        while let (rank, lefts) = places.popLowest() {
+            for left in lefts {
+                let place = Int(left)
+                guard ids[place] >= 0, next[place] >= 0 else { continue }
+                let found = merges.find(ids[place], ids[Int(next[place])])
+                guard found != MergeTable.none, Int(found >> 32) == rank else { continue }
+                join(place, to: Int32(truncatingIfNeeded: found))
+                add(place, next[place], to: &places)
+                add(Int(previous[place]), left, to: &places)
+            }
+        }
+    }
+
+    private mutating func mergeByHeap(_ merges: MergeTable) {
+        heap.removeAll(keepingCapacity: true)
+        let count = ids.count
         for index in 0..<count - 1 { addCandidate(Int32(index), Int32(index + 1), merges) }
         heap.sort { $0.order < $1.order }
         while let best = popCandidate() {
@@ -88,13 +128,8 @@ struct SymbolList: Sendable {
                 Int32(truncatingIfNeeded: merges.find(ids[left], ids[right])) == best.merged,
                 merges.find(ids[left], ids[right]) >> 32 == best.order >> 32
             else { continue }
-            ids[left] = best.merged
-            ids[right] = -1
-            next[left] = next[right]
-            if next[left] >= 0 {
-                previous[Int(next[left])] = best.left
-                pushCandidate(best.left, next[left], merges)
-            }
+            join(left, to: best.merged)
+            if next[left] >= 0 { pushCandidate(best.left, next[left], merges) }
             if previous[left] >= 0 { pushCandidate(previous[left], best.left, merges) }
         }
         // A long word's buffers are not kept.
