@@ -62,11 +62,18 @@ public struct JSONWriter: Sendable {
         }
     }
 
-    public mutating func integer(_ value: some BinaryInteger) {
+    public mutating func integer(_ value: Int) { integer(Int64(value)) }
+    public mutating func integer(_ value: UInt32) { integer(UInt64(value)) }
+
+    public mutating func integer(_ value: Int64) {
         withSink(ByteSink.numberBytesMax) { sink in
             if value < 0 { sink.append(UInt8(ascii: "-")) }
-            sink.append(digits: UInt64(truncatingIfNeeded: value.magnitude))
+            sink.append(digits: value.magnitude)
         }
+    }
+
+    public mutating func integer(_ value: UInt64) {
+        withSink(ByteSink.numberBytesMax) { $0.append(digits: value) }
     }
 
     /// The shortest decimal that reads back as the same double.

@@ -41,7 +41,7 @@ public struct HTTPHeadWriter: Sendable {
         append("\r\n")
     }
 
-    public mutating func field(_ name: StaticString, bytes value: some Sequence<UInt8>) {
+    public mutating func field(_ name: StaticString, bytes value: [UInt8]) {
         append(name)
         append(": ")
         for byte in value { bytes.append(ByteClass.isFieldValue(byte) ? byte : 0x20) }
@@ -49,7 +49,10 @@ public struct HTTPHeadWriter: Sendable {
     }
 
     public mutating func field(_ name: StaticString, _ value: String) {
-        field(name, bytes: value.utf8)
+        append(name)
+        append(": ")
+        for byte in value.utf8 { bytes.append(ByteClass.isFieldValue(byte) ? byte : 0x20) }
+        append("\r\n")
     }
 
     public mutating func field(_ name: String, _ value: String) {

@@ -25,6 +25,7 @@ struct InferenceEncoder {
 
     func encode(_ response: InferenceResponse) throws(ServingError) -> HTTPResponse {
         var writer = JSONWriter(nonFinite: .literal)
+        writer.bytes.reserveCapacity(512)
         var binary: [HTTPResponse.BodyPart] = []
         writer.beginObject()
         if !response.id.isEmpty {

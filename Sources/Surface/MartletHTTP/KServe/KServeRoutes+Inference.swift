@@ -3,19 +3,18 @@
 
 internal import MartletServing
 internal import MartletWire
-internal import ServiceContextModule
-internal import Tracing
 
 extension KServeRoutes {
     /// Inference: decode on the event loop, run wherever the host runs it, encode back on the loop.
     func addInference(to router: inout Router) {
         let host = host
+        let tracing = RequestTracing()
         let handler: HTTPHandler = { request, responder in
             do {
-                let decoded = try withSpan("decode", context: request.context, ofKind: .internal) {
-                    try InferenceDecoder.decode(request, host: host, context: $0.context)
+                let decoded = try tracing.withSpan("decode", request.context) {
+                    try InferenceDecoder.decode(request, host: host, context: request.context)
                 }
-                KServeRoutes.infer(decoded, request, responder, host)
+                KServeRoutes.infer(decoded, request, responder, host, tracing)
             } catch {
                 responder.complete(.kserve(error))
             }
@@ -26,10 +25,8 @@ extension KServeRoutes {
 
     private static func infer(
         _ decoded: InferenceRequest, _ request: HTTPRequest, _ responder: HTTPResponder,
-        _ host: any ModelHost
+        _ host: any ModelHost, _ tracing: RequestTracing
     ) {
-        var decoded = decoded
-        decoded.context = request.context
         let encoder = InferenceEncoder(decoded)
         let requested = decoded.outputs
         let context = request.context
@@ -46,7 +43,7 @@ extension KServeRoutes {
                 } catch { return .failure(error) }
             }
             responder.complete(making: {
-                withSpan("encode", context: context, ofKind: .internal) { _ in
+                tracing.withSpan("encode", context) {
                     do throws(ServingError) {
                         return try encoder.encode(try result.get())
                     } catch { return .kserve(error) }

@@ -4,8 +4,6 @@
 internal import MartletJSON
 public import MartletServing
 internal import MartletWire
-internal import ServiceContextModule
-internal import Tracing
 
 /// What OpenAI's clients need of a `ModelHost`: models, embeddings and, in the form that Cohere
 /// and Jina share, reranking.
@@ -18,6 +16,7 @@ public struct OpenAIRoutes: Sendable {
 
     public func add(to router: inout Router) {
         let host = host
+        let tracing = RequestTracing()
         router.on(.get, "/v1/models") { _, responder in
             responder.complete(.json(OpenAIRoutes.encode(host.models())))
         }
@@ -33,10 +32,10 @@ public struct OpenAIRoutes: Sendable {
             responder.complete(.json(writer.bytes))
         }
         router.on(.post, "/v1/embeddings") { request, responder in
-            OpenAIRoutes.embed(request, responder, host)
+            OpenAIRoutes.embed(request, responder, host, tracing)
         }
         router.on(.post, "/v1/rerank") { request, responder in
-            OpenAIRoutes.rerank(request, responder, host)
+            OpenAIRoutes.rerank(request, responder, host, tracing)
         }
     }
 
@@ -71,18 +70,17 @@ public struct OpenAIRoutes: Sendable {
     // MARK: Embeddings and reranking
 
     private static func embed(
-        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost,
+        _ tracing: RequestTracing
     ) {
         do {
-            let (decoded, encoding) = try withSpan(
-                "decode", context: request.context, ofKind: .internal
-            ) { _ in
+            let (decoded, encoding) = try tracing.withSpan("decode", request.context) {
                 try EmbeddingCoding.decode(request)
             }
             let context = request.context
             host.submit(decoded, cancellation: request.cancellation) { result in
                 responder.complete(making: {
-                    withSpan("encode", context: context, ofKind: .internal) { _ in
+                    tracing.withSpan("encode", context) {
                         do throws(ServingError) {
                             return .json(EmbeddingCoding.encode(try result.get(), encoding))
                         } catch { return .openAI(error) }
@@ -95,19 +93,18 @@ public struct OpenAIRoutes: Sendable {
     }
 
     private static func rerank(
-        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost,
+        _ tracing: RequestTracing
     ) {
         do {
-            let (decoded, wish) = try withSpan(
-                "decode", context: request.context, ofKind: .internal
-            ) { _ in
+            let (decoded, wish) = try tracing.withSpan("decode", request.context) {
                 try RerankCoding.decode(request)
             }
             let context = request.context
             let documents = decoded.documents
             host.submit(decoded, cancellation: request.cancellation) { result in
                 responder.complete(making: {
-                    withSpan("encode", context: context, ofKind: .internal) { _ in
+                    tracing.withSpan("encode", context) {
                         do throws(ServingError) {
                             let response = try result.get()
                             return .json(RerankCoding.encode(response, documents, wish))

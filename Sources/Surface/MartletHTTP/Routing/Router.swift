@@ -104,6 +104,15 @@ public struct Router: Sendable {
         return .methodNotAllowed(allowed: allowed.sorted().joined(separator: ", "))
     }
 
+    private static func isEqual(
+        _ literal: [UInt8], _ bytes: [UInt8], _ segment: Range<Int>
+    ) -> Bool {
+        guard literal.count == segment.count else { return false }
+        for offset in 0..<literal.count where literal[offset] != bytes[segment.lowerBound + offset]
+        { return false }
+        return true
+    }
+
     /// The node with routes that the segments lead to; literals are tried before wildcards.
     private func find(
         _ place: Int, _ segments: ArraySlice<Range<Int>>, _ bytes: [UInt8],
@@ -114,7 +123,7 @@ public struct Router: Sendable {
         }
         let rest = segments.dropFirst()
         for (literal, node) in nodes[place].literals
-        where literal.count == segment.count && bytes[segment].elementsEqual(literal) {
+        where Router.isEqual(literal, bytes, segment) {
             if let found = find(node, rest, bytes, &parameters) { return found }
         }
         guard let wildcard = nodes[place].wildcard, !segment.isEmpty else { return nil }

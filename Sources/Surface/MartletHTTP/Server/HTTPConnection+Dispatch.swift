@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import Instrumentation
 internal import MartletBase
 internal import MartletWire
 internal import NIOCore
-internal import ServiceContextModule
 
 extension HTTPConnection {
     /// Hands the complete request to its handler.
@@ -34,12 +32,10 @@ extension HTTPConnection {
         case .found(let route, let parameters):
             do {
                 let body = try unpack(collected, head)
-                var trace = ServiceContext.topLevel
-                InstrumentationSystem.instrument.extract(
-                    head, into: &trace, using: HeadExtractor())
                 let request = HTTPRequest(
                     head: head, body: body, id: exchange.id, cancellation: exchange.cancellation,
-                    received: firstByte, context: trace, route: route, parameters: parameters)
+                    received: firstByte, context: shared.tracing.context(of: head),
+                    route: route, parameters: parameters)
                 let responder = HTTPResponder(
                     loop: context.eventLoop, connection: self, sequence: sequence)
                 route.handler(request, responder)
@@ -100,12 +96,5 @@ extension HTTPConnection {
         var collector = BodyCollector(length: unpacked.count, alignedPlace: place)
         unsafe unpacked.withUnsafeBytes { unsafe collector.append($0) }
         return collector.finish()
-    }
-}
-
-/// Reads trace headers (`traceparent`, `tracestate`, `baggage`) out of a head.
-private struct HeadExtractor: Extractor {
-    func extract(key: String, from head: HTTPRequestHead) -> String? {
-        head.fields.value(named: key)
     }
 }

@@ -14,6 +14,7 @@ final class ServerShared: Sendable {
     let router: Router
     let logger: Logger
     let metrics = ServerMetrics()
+    let tracing = RequestTracing()
     let time: any TimeSource
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
