@@ -54,6 +54,7 @@ struct OpenAIRoutesTests {
             (#"{"model":"embedder","input":[]}"#, "input"),
             (#"{"model":"embedder","input":""}"#, "input"),
             (#"{"model":"embedder","input":["a",1]}"#, "input"),
+            (#"{"model":"embedder","input":["a",[1]]}"#, "input"),
             (#"{"model":"embedder","input":[1,"a"]}"#, "input"),
             (#"{"model":"embedder","input":[[]]}"#, "input"),
             (#"{"model":"embedder","input":[-1]}"#, "input"),

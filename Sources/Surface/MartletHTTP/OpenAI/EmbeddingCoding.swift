@@ -90,17 +90,20 @@ enum EmbeddingCoding {
         }
         var inputs: [TextInput] = []
         var tokens: [Int] = []
+        var first: JSONKind?
         try scanner.beginArray()
         while try scanner.nextElement() {
             guard inputs.count < inputCountMax else {
                 throw OpenAIError.invalid(
                     "'input' has more than \(inputCountMax) elements", parameter: "input")
             }
-            switch try scanner.peek() {
-            case .string where tokens.isEmpty: inputs.append(try text(&scanner))
-            case .array where tokens.isEmpty:
-                inputs.append(.tokens(try readTokens(&scanner)))
-            case .number where inputs.isEmpty: try append(&scanner, to: &tokens)
+            let kind = try scanner.peek()
+            guard kind == first ?? kind else { throw wrong() }
+            first = kind
+            switch kind {
+            case .string: inputs.append(try text(&scanner))
+            case .array: inputs.append(.tokens(try readTokens(&scanner)))
+            case .number: try append(&scanner, to: &tokens)
             default: throw wrong()
             }
         }
