@@ -206,9 +206,13 @@ func target(_ module: Module) -> Target {
     }
 }
 
+let allocationCounter = Target.target(
+    name: "CMartletAllocations", path: "Tests/Support/CMartletAllocations")
+
 let testSupport = Target.target(
     name: "MartletTesting",
     dependencies: [
+        "CMartletAllocations",
         "MartletBase", "MartletStorage", "MartletTensor", "MartletGraph", "MartletEngine",
         "MartletServing", tracing, context, logging,
     ],
@@ -259,6 +263,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-service-context", from: "1.5.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: modules.map(target) + [testSupport] + modules.filter(\.hasTests).map(testTarget)
-        + extraTests + benchmarks,
+    targets: modules.map(target) + [allocationCounter, testSupport]
+        + modules.filter(\.hasTests).map(testTarget) + extraTests + benchmarks,
     cLanguageStandard: .gnu11)

@@ -27,7 +27,9 @@ public struct NativeEngine: Engine {
             case .onnxFile(let path):
                 let importer = ONNXImporter(operators: operators.schemas)
                 return try prepare(importer.graph(path: path), options: options)
-            case .graph(let graph):
+            case .graph(var graph):
+                // Builders may leave types to us.
+                try graph.inferShapes()
                 return try prepare(graph, options: options)
             }
         } catch let error as GraphError {
@@ -44,10 +46,6 @@ public struct NativeEngine: Engine {
             throw EngineError(.invalidModel, "graph '\(source.name)': \(violation)")
         }
         var graph = source
-        // Builders may leave types to us.
-        if graph.outputs.contains(where: { graph.type(of: $0).dimensions == nil }) {
-            try graph.inferShapes()
-        }
         let signature = try graph.signature()
         try passes(options).run(on: &graph)
         try checkOperators(graph)

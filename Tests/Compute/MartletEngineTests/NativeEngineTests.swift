@@ -5,9 +5,10 @@ internal import MartletBase
 internal import MartletEngine
 internal import MartletGraph
 internal import MartletTensor
+internal import MartletTesting
 internal import Testing
 
-@Suite struct NativeEngineTests {
+@Suite(.serialized) struct NativeEngineTests {
     /// relu(x · w + b), x [batch, 2].
     static func dense() throws -> Graph {
         var graph = Graph(name: "dense")
@@ -25,19 +26,140 @@ internal import Testing
         return graph
     }
 
-    @Test("A matrix product, a bias and a rectifier run for every batch size")
-    func denseRuns() throws {
-        let session = try NativeEngine().load(.graph(Self.dense()), options: EngineOptions())
-        let context = try session.makeContext()
+    static func load(_ graph: Graph, _ options: EngineOptions = EngineOptions()) throws
+        -> NativeSession
+    {
+        try #require(try NativeEngine().load(.graph(graph), options: options) as? NativeSession)
+    }
+
+    static func run(_ session: any EngineSession, _ inputs: [Tensor]) throws -> [Tensor] {
         var outputs: [Tensor] = []
-        try context.run(
-            [try Tensor([1, 1, -1, 1] as [Float], shape: [2, 2])], outputs: &outputs,
-            cancellation: nil)
+        try session.makeContext().run(inputs, outputs: &outputs, cancellation: nil)
+        return outputs
+    }
+
+    @Test(
+        "A matrix product, a bias and a rectifier run for every batch size, fused or not",
+        arguments: [false, true])
+    func denseRuns(isFused: Bool) throws {
+        var options = EngineOptions()
+        if !isFused { options.disabledPasses = ["fuse-matmul-epilogue"] }
+        let session = try Self.load(Self.dense(), options)
+        let outputs = try Self.run(session, [Tensor([1, 1, -1, 1] as [Float], shape: [2, 2])])
         #expect(outputs.count == 1)
         #expect(outputs[0].shape == [2, 3])
         #expect(try outputs[0].elements(as: Float.self) == [5, 7, 0, 3, 3, 0])
-        try context.run(
-            [try Tensor([2, 0] as [Float], shape: [1, 2])], outputs: &outputs, cancellation: nil)
-        #expect(try outputs[0].elements(as: Float.self) == [2, 4, 0])
+        let second = try Self.run(session, [Tensor([2, 0] as [Float], shape: [1, 2])])
+        #expect(try second[0].elements(as: Float.self) == [2, 4, 0])
+    }
+
+    @Test(
+        "Sums and differences of two inputs come out as two outputs",
+        arguments: [
+            ElementType.int32, .float32, .int64, .uint8,
+        ])
+    func addSub(type: ElementType) throws {
+        var graph = Graph(name: "add_sub")
+        let spec = ValueType(
+            elementType: type, dimensions: [Dimension(symbol: "batch"), Dimension(2)])
+        let left = graph.addInput(name: "INPUT0", type: spec)
+        let right = graph.addInput(name: "INPUT1", type: spec)
+        graph.outputs = [graph.apply(.add, left, right), graph.apply(.sub, left, right)]
+        try graph.inferShapes()
+        let session = try Self.load(graph)
+        func tensor(_ values: [Int]) throws -> Tensor {
+            switch type {
+            case .int32: try Tensor(values.map { Int32($0) }, shape: [2, 2])
+            case .int64: try Tensor(values.map { Int64($0) }, shape: [2, 2])
+            case .uint8: try Tensor(values.map { UInt8($0) }, shape: [2, 2])
+            default: try Tensor(values.map { Float($0) }, shape: [2, 2])
+            }
+        }
+        let outputs = try Self.run(session, [tensor([7, 8, 9, 10]), tensor([1, 2, 3, 4])])
+        let sums = try tensor([8, 10, 12, 14])
+        let differences = try tensor([6, 6, 6, 6])
+        #expect(Self.isSame(outputs[0], sums))
+        #expect(Self.isSame(outputs[1], differences))
+    }
+
+    static func isSame(_ left: Tensor, _ right: Tensor) -> Bool {
+        withExtendedLifetime((left, right)) { unsafe left.bytes.elementsEqual(right.bytes) }
+    }
+
+    @Test("A plan that needs more memory than allowed is refused by name")
+    func memoryLimit() throws {
+        let session = try Self.load(Self.dense(), EngineOptions(memoryBytesMax: 4096))
+        let error = #expect(throws: EngineError.self) {
+            _ = try Self.run(
+                session, [Tensor([Float](repeating: 0, count: 20_000), shape: [10_000, 2])])
+        }
+        #expect(error?.code == .limitExceeded)
+        #expect(error?.message.contains("4096") == true)
+    }
+
+    @Test("Runs in a steady state allocate nothing")
+    func noAllocation() throws {
+        let session = try Self.load(Self.dense(), EngineOptions(threads: 1))
+        let context = try session.makeContext()
+        let inputs = [
+            [try Tensor([1, 1, -1, 1] as [Float], shape: [2, 2])],
+            [try Tensor([1, 1] as [Float], shape: [1, 2])],
+        ]
+        var outputs: [Tensor] = []
+        for _ in 0..<8 {
+            for input in inputs { try context.run(input, outputs: &outputs, cancellation: nil) }
+        }
+        let count = try allocationCount {
+            for _ in 0..<100 {
+                try context.run(inputs[0], outputs: &outputs, cancellation: nil)
+            }
+        }
+        // Unoptimised code puts coroutine frames and closures on the heap.
+        #if DEBUG
+            #expect(count <= 300)
+        #else
+            #expect(count == 0)
+        #endif
+        #expect(allocationCount { _ = TensorStorage(byteCount: 100) } > 0)
+    }
+
+    @Test("An index outside the table is the request's fault and names the node")
+    func indexOutOfRange() throws {
+        var graph = Graph(name: "lookup")
+        let index = graph.addInput(
+            name: "ids", type: ValueType(elementType: .int64, dimensions: [Dimension(symbol: "n")]))
+        let table = graph.addConstant(name: "table", try Tensor([1, 2, 3] as [Float]))
+        graph.outputs = [graph.apply(.gather, table, index, name: "pick")]
+        try graph.inferShapes()
+        let session = try Self.load(graph)
+        #expect(
+            try Self.run(session, [Tensor([2, -3] as [Int64])])[0].elements(as: Float.self)
+                == [3, 1])
+        let error = #expect(throws: EngineError.self) {
+            _ = try Self.run(session, [Tensor([3] as [Int64])])
+        }
+        #expect(error?.code == .invalidInput)
+        #expect(error?.message.contains("pick") == true)
+    }
+
+    @Test("A profile names the operators and counts their calls")
+    func profile() throws {
+        let session = try Self.load(Self.dense())
+        session.startProfile()
+        _ = try Self.run(session, [Tensor([1, 1] as [Float], shape: [1, 2])])
+        let profile = try #require(session.stopProfile())
+        #expect(profile.entries.reduce(0) { $0 + $1.calls } >= 1)
+        #expect(session.stopProfile() == nil)
+    }
+
+    @Test("Inspection tells inputs, operators, parameters and memory")
+    func inspection() throws {
+        let inspection = ModelInspection(.graph(try Self.dense()))
+        #expect(inspection.problems == [])
+        #expect(inspection.inputs.map(\.name) == ["x"])
+        #expect(inspection.inputs[0].dimensionNames == ["batch", nil])
+        #expect(inspection.parameterCount == 9)
+        #expect(Set(inspection.operators.map(\.name)) == ["MatMul", "Add", "Relu"])
+        #expect((inspection.memory?.packedBytes ?? 0) > 0)
     }
 }

@@ -28,6 +28,10 @@ internal import MartletTensor
 
     func run(_ inputs: [Tensor], outputs: inout [Tensor], cancellation: Cancellation?) throws {
         try session.signature.check(inputs)
+        // A plan may have no steps at all.
+        if let cancellation, cancellation.isCancelled {
+            throw EngineError(.cancelled, "the run was cancelled")
+        }
         let plan = try usePlan(for: inputs)
         outputStorages.removeAll(keepingCapacity: true)
         for index in plan.outputs.indices {

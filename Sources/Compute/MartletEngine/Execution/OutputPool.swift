@@ -17,13 +17,19 @@ struct OutputPool {
     /// Storage of at least `byteCount` bytes and at most four times that much.
     mutating func take(byteCount: Int) -> TensorStorage {
         let needed = max(byteCount, 64)
-        for index in storages.indices
-        where storages[index].byteCount >= needed && storages[index].byteCount / 4 <= needed {
-            if isKnownUniquelyReferenced(&storages[index]) {
-                // Pairs with the release of the last outside reference: its reads are over.
-                atomicMemoryFence(ordering: .acquiring)
-                return storages[index]
+        // Through a buffer: an array's accessor may allocate its coroutine frame.
+        let free = unsafe storages.withUnsafeMutableBufferPointer { storages -> Int? in
+            for index in storages.indices {
+                let byteCount = unsafe storages[index].byteCount
+                guard byteCount >= needed, byteCount / 4 <= needed else { continue }
+                if unsafe isKnownUniquelyReferenced(&storages[index]) { return index }
             }
+            return nil
+        }
+        if let free {
+            // Pairs with the release of the last outside reference: its reads are over.
+            atomicMemoryFence(ordering: .acquiring)
+            return storages[free]
         }
         let storage = TensorStorage(byteCount: needed)
         if storages.count == OutputPool.countMax { dropOne() }

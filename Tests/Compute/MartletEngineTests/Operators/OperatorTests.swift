@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletEngine
+internal import MartletGraph
+internal import MartletTensor
+internal import Testing
+
+/// Operators whose place arithmetic is the engine's own; kernels are tested with the kernels.
+@Suite struct OperatorTests {
+    /// Runs one node whose first input is the model's and whose other inputs are constants.
+    static func run(
+        _ schema: OperatorSchema, _ input: Tensor, _ constants: [Tensor?] = [],
+        _ attributes: [String: AttributeValue] = [:], outputs: Int = 1
+    ) throws -> [Tensor] {
+        var graph = Graph(name: "one")
+        let x = graph.addInput(
+            name: "x",
+            type: ValueType(
+                elementType: input.elementType, dimensions: input.shape.map { Dimension($0) }))
+        let others = constants.enumerated().map { index, tensor in
+            tensor.map { graph.addConstant(name: "c\(index)", $0) }
+        }
+        let results = (0..<outputs).map { graph.addValue(name: "y\($0)") }
+        graph.addNode(schema, inputs: [x] + others, outputs: results, attributes: attributes)
+        graph.outputs = results
+        try graph.inferShapes()
+        let session = try NativeEngine().load(.graph(graph), options: EngineOptions())
+        var answers: [Tensor] = []
+        try session.makeContext().run([input], outputs: &answers, cancellation: nil)
+        return answers
+    }
+
+    static func floats(_ values: ClosedRange<Int>, _ shape: Shape) throws -> Tensor {
+        try Tensor(values.map { Float($0) }, shape: shape)
+    }
+
+    @Test("A slice steps backwards and drops rows")
+    func slice() throws {
+        let answer = try Self.run(
+            .slice, Self.floats(1...6, [2, 3]),
+            [
+                Tensor([1, -1] as [Int64]), Tensor([2, -4] as [Int64]), Tensor([0, 1] as [Int64]),
+                Tensor([1, -1] as [Int64]),
+            ])[0]
+        #expect(answer.shape == [1, 3])
+        #expect(try answer.elements(as: Float.self) == [6, 5, 4])
+    }
+
+    @Test("A split along the inner axis takes the parts apart")
+    func split() throws {
+        let answers = try Self.run(
+            .split, Self.floats(1...6, [2, 3]), [Tensor([1, 2] as [Int64])], ["axis": .int(1)],
+            outputs: 2)
+        #expect(try answers[0].elements(as: Float.self) == [1, 4])
+        #expect(try answers[1].elements(as: Float.self) == [2, 3, 5, 6])
+    }
+
+    @Test("Pads repeat, reflect and cut")
+    func pad() throws {
+        func padded(_ amounts: [Int64], _ mode: String) throws -> [Float] {
+            try Self.run(
+                .pad, Self.floats(1...4, [4]), [Tensor(amounts)], ["mode": .string(mode)])[0]
+                .elements(as: Float.self)
+        }
+        #expect(try padded([2, 1], "constant") == [0, 0, 1, 2, 3, 4, 0])
+        #expect(try padded([2, 1], "reflect") == [3, 2, 1, 2, 3, 4, 3])
+        #expect(try padded([2, 1], "edge") == [1, 1, 1, 2, 3, 4, 4])
+        #expect(try padded([-1, 1], "constant") == [2, 3, 4, 0])
+    }
+
+    @Test("A transposition, a tile and an expansion put elements where numpy does")
+    func movement() throws {
+        let matrix = try Self.floats(1...6, [2, 3])
+        #expect(
+            try Self.run(.transpose, matrix)[0].elements(as: Float.self) == [1, 4, 2, 5, 3, 6])
+        #expect(
+            try Self.run(.tile, Self.floats(1...2, [1, 2]), [Tensor([2, 2] as [Int64])])[0]
+                .elements(as: Float.self) == [1, 2, 1, 2, 1, 2, 1, 2])
+        #expect(
+            try Self.run(.expand, Self.floats(1...2, [2, 1]), [Tensor([2, 3] as [Int64])])[0]
+                .elements(as: Float.self) == [1, 1, 1, 2, 2, 2])
+    }
+
+    @Test("Reductions over axes that are not neighbours")
+    func reduction() throws {
+        let answer = try Self.run(
+            .reduceSum, Self.floats(1...8, [2, 2, 2]), [Tensor([0, 2] as [Int64])],
+            ["keepdims": .int(0)])[0]
+        #expect(try answer.elements(as: Float.self) == [14, 22])
+    }
+
+    @Test("A convolution of either layout answers the same", arguments: ["NCHW", "NHWC"])
+    func convolution(layout: String) throws {
+        let image = try Self.floats(1...18, layout == "NCHW" ? [1, 2, 3, 3] : [1, 3, 3, 2])
+        let weights = try Tensor([Float](repeating: 1, count: 2 * 2 * 2 * 2), shape: [2, 2, 2, 2])
+        let answer = try Self.run(
+            .fusedConv, image, [weights],
+            ["layout": .string(layout), "activation": .string("Relu")])[0]
+        // Every window's sum over both channels, alike for both output channels.
+        let sums: [Float] = layout == "NCHW" ? [60, 68, 84, 92] : [44, 60, 92, 108]
+        let values = try answer.elements(as: Float.self)
+        if layout == "NCHW" {
+            #expect(values == sums + sums)
+        } else {
+            #expect(values == sums.flatMap { [$0, $0] })
+        }
+    }
+
+    @Test("Numbers that are not 32-bit floats widen and narrow again")
+    func widened() throws {
+        let answer = try Self.run(.softmax, Tensor([0, 0] as [Double]))[0]
+        #expect(try answer.elements(as: Double.self) == [0.5, 0.5])
+    }
+
+    @Test("Scattered rows overwrite, gathered elements pick")
+    func indexing() throws {
+        let scattered = try Self.run(
+            .scatterND, Self.floats(1...4, [2, 2]),
+            [Tensor([-1] as [Int64], shape: [1, 1]), Tensor([9, 8] as [Float], shape: [1, 2])])[0]
+        #expect(try scattered.elements(as: Float.self) == [1, 2, 9, 8])
+        let gathered = try Self.run(
+            .gatherElements, Self.floats(1...4, [2, 2]),
+            [Tensor([0, 0, 1, 0] as [Int64], shape: [2, 2])], ["axis": .int(1)])[0]
+        #expect(try gathered.elements(as: Float.self) == [1, 1, 4, 3])
+    }
+}
