@@ -35,9 +35,11 @@ struct ConfigurationReaderTests {
               max_queue_delay_microseconds: 100
               priority_levels: 2 default_priority_level: 2
               default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 7 }
-              priority_queue_policy { key: 1 value { max_queue_size: 5 allow_timeout_override: true } }
+              priority_queue_policy {
+                key: 1 value { max_queue_size: 5 allow_timeout_override: true } }
             }
-            parameters { key: "pre" value { string_value: "decode_image,resize:224:256,normalize:imagenet" } }
+            parameters { key: "pre" value {
+              string_value: "decode_image,resize:224:256,normalize:imagenet" } }
             parameters { key: "post" value { string_value: "softmax, top_k:5:labels.txt" } }
             model_warmup { name: "w" batch_size: 2
               inputs { key: "x" value { data_type: TYPE_FP32 dims: [ 3, 4 ] random_data: true } } }

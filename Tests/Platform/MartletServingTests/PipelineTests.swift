@@ -31,7 +31,6 @@ struct PipelineTests {
         }
     }
 
-    /// Signature, one image header, one stored block: a grey PNG of one colour.
     private static let stages = """
         max_batch_size: 4
         parameters { key: "pre" value { string_value: "decode_image,resize:8,normalize:unit" } }

@@ -39,9 +39,9 @@ package struct BatcherActions<Payload> {
 
 /// A dynamic batcher as a pure value: events in, actions out; no clock, no lock, no thread.
 ///
-/// A request is waiting (in its level's list), running (on an instance), held (finished, waiting for
-/// earlier ones when order is kept) or gone. Each leaves exactly once: released or refused. Lists
-/// are linked through one slab, so enqueueing, cancelling and finishing are O(1); forming a batch
+/// A request is waiting (in its level's list), running (on an instance), held (finished, while
+/// earlier ones are not and order is kept) or gone. Each leaves exactly once: released or refused.
+/// Lists are linked through one slab, so enqueueing, cancelling and finishing are O(1); forming a batch
 /// looks at no more than `scanMax` waiting requests.
 package struct BatcherState<Payload> {
     enum Phase { case free, waiting, running, held }

@@ -20,10 +20,10 @@ extension ModelConfiguration {
         try checkNames(inputs.map(\.name), known: signature.inputs, "input")
         try checkNames(outputs.map(\.name), known: signature.outputs, "output")
         if !inputs.isEmpty, inputs.count != signature.inputs.count {
+            let names = signature.inputs.map(\.name).joined(separator: ", ")
             throw invalid(
-                "expects \(signature.inputs.count) inputs "
-                    + "(\(signature.inputs.map(\.name).joined(separator: ", "))), the configuration "
-                    + "provides \(inputs.count)")
+                "expects \(signature.inputs.count) inputs (\(names)), the configuration provides "
+                    + "\(inputs.count)")
         }
         let canBatch = ModelConfiguration.variesInBatch(signature)
         if !statesMaxBatchSize, inputs.isEmpty, outputs.isEmpty {

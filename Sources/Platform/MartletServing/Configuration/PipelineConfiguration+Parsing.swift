@@ -2,7 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 extension PipelineConfiguration {
-    /// Reads stages as config.pbtxt's `parameters` write them: names with settings, joined by commas.
+    /// Reads stages as config.pbtxt's `parameters` write them: names and settings, comma-joined.
     ///
     ///     decode_image
     ///     resize:CROP[:SHORTER_SIDE]          resize:224:256

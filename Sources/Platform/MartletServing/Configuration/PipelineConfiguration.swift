@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Stages around a model: what turns a client's bytes into its inputs, and its outputs into answers.
+/// Stages around a model: what makes its inputs of a client's bytes, and answers of its outputs.
 public struct PipelineConfiguration: Sendable, Hashable {
     public var pre: [Stage]
     public var post: [Stage]

@@ -5,7 +5,7 @@ internal import MartletEngine
 internal import MartletTensor
 
 extension ModelLoader {
-    /// The model with the stages around it that its configuration names; itself when there are none.
+    /// The model with the stages around it that its configuration names; itself without any.
     func pipelined(_ served: ServedModel, of candidate: ModelCandidate) throws -> ServedModel {
         let pipeline = served.configuration.pipeline
         guard !pipeline.isEmpty else { return served }

@@ -135,7 +135,7 @@ package struct RepositoryScanner: Sendable {
         ModelFolder.isModelFolder(path)
     }
 
-    /// A number that changes when a file's size, time or identity does, or a folder's list of files.
+    /// A number that changes when a file's size, time or identity does, or a folder's list.
     package static func fingerprint(_ path: String) -> UInt64 {
         var hasher = Hasher()
         combine(path, into: &hasher)
