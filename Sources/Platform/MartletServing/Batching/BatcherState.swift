@@ -41,8 +41,8 @@ package struct BatcherActions<Payload> {
 ///
 /// A request is waiting (in its level's list), running (on an instance), held (finished, while
 /// earlier ones are not and order is kept) or gone. Each leaves exactly once: released or refused.
-/// Lists are linked through one slab, so enqueueing, cancelling and finishing are O(1); forming a batch
-/// looks at no more than `scanMax` waiting requests.
+/// Lists are linked through one slab, so enqueueing, cancelling and finishing are O(1); forming a
+/// batch looks at no more than `scanMax` waiting requests.
 package struct BatcherState<Payload> {
     enum Phase { case free, waiting, running, held }
 
