@@ -43,9 +43,11 @@ def slow_model(layers=40, width=1024):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def put_version(repository, name, version, model):
+def put_version(repository, name, version, model, config=None):
     folder = repository / name / str(version)
     folder.mkdir(parents=True, exist_ok=True)
+    if config:
+        (repository / name / "config.pbtxt").write_text(config)
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
@@ -54,7 +56,6 @@ def put_version(repository, name, version, model):
 def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
     put_version(folder, "scale", 1, scale_model(2))
-    put_version(folder, "slow", 1, slow_model())
     return folder
 
 
@@ -81,6 +82,7 @@ class Wire:
     def __init__(self, server, timeout=10):
         host, port = server.http.split(":")
         self.socket = socket.create_connection((host, int(port)), timeout)
+        self.rest = b""
 
     def send(self, data):
         self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
@@ -98,7 +100,7 @@ class Wire:
 
     def read_response(self):
         """One response with a Content-Length: (status, headers, body)."""
-        data = b""
+        data, self.rest = self.rest, b""
         while b"\r\n\r\n" not in data:
             part = self.socket.recv(65536)
             if not part:
@@ -107,12 +109,14 @@ class Wire:
         head, body = data.split(b"\r\n\r\n", 1)
         lines = head.decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, v in (l.split(":", 1) for l in lines[1:])}
-        while len(body) < int(headers.get("content-length", 0)):
+        length = int(headers.get("content-length", 0))
+        while len(body) < length:
             part = self.socket.recv(65536)
             if not part:
                 break
             body += part
-        return int(lines[0].split()[1]), headers, body
+        self.rest = body[length:]
+        return int(lines[0].split()[1]), headers, body[:length]
 
     def close(self):
         self.socket.close()

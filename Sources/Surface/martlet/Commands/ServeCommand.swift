@@ -33,14 +33,18 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Address to listen on (127.0.0.1; 0.0.0.0 for every interface).")
     var host: String?
 
-    @Option(name: .customLong("http-port"), help: "HTTP port (8000); 0 any free, -1 off.")
+    @Option(
+        name: .customLong("http-port"), parsing: .unconditional,
+        help: "HTTP port (8000); 0 any free, -1 off.")
     var httpPort: Int?
 
-    @Option(name: .customLong("grpc-port"), help: "gRPC port (8001); 0 any free, -1 off.")
+    @Option(
+        name: .customLong("grpc-port"), parsing: .unconditional,
+        help: "gRPC port (8001); 0 any free, -1 off.")
     var grpcPort: Int?
 
     @Option(
-        name: .customLong("metrics-port"),
+        name: .customLong("metrics-port"), parsing: .unconditional,
         help: "Metrics port (8002); 0 any free, -1 off. HTTP's /metrics stays.")
     var metricsPort: Int?
 
