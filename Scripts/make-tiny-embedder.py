@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the small sentence embedder that ./run serves where the real one cannot be fetched.
 
-A BERT with one narrow layer and a vocabulary of the most frequent word pieces learns to place
-sentences as all-MiniLM-L6-v2 does: for each batch the matrix of cosines between its sentences is
-drawn towards the teacher's (similarity-preserving distillation, Tung and Mori 2019). The corpus is
-documentation found on the machine. Needs torch, transformers, sentence-transformers, safetensors.
+A static model in BERT's layout, distilled from all-MiniLM-L6-v2 without any corpus: every kept word
+piece is embedded alone by the teacher, the vectors are reduced by principal components (the method
+of Model2Vec, Tulkens and van Dongen 2024), and one layer whose attention and feed-forward are zero
+passes them on. A sentence is the mean of its pieces. Needs torch, transformers,
+sentence-transformers, safetensors.
 
-    python Scripts/make-tiny-embedder.py TEACHER_FOLDER Examples/models/tiny-embedder
+    python Scripts/make-tiny-embedder.py TEACHER_FOLDER TEXT_FOLDER Examples/models/tiny-embedder
 
-prints the rank correlation of its cosines with the teacher's on held-out sentences.
+TEXT_FOLDER's *.md, *.rst and *.txt files choose which pieces are frequent enough to keep, and give
+the sentences on which the rank correlation with the teacher is printed.
 """
 
 import collections
-import glob
 import json
 import pathlib
 import random
@@ -26,54 +27,31 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
-teacher_folder, out = sys.argv[1], pathlib.Path(sys.argv[2])
-vocabulary_size, width, sentences_max = 5000, 64, 40000
+teacher_folder, texts, out = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+vocabulary_size, width = 6000, 64
 random.seed(5), torch.manual_seed(5)
-
-
-def corpus():
-    patterns = [
-        "/usr/share/doc/**/*.md", "/usr/share/doc/**/README*", "/usr/share/doc/**/*.txt",
-        "/usr/share/perl/**/*.pod", sys.prefix + "/lib/**/*.md", sys.prefix + "/lib/**/*.rst",
-        "/root/.pyenv/versions/*/lib/python3*/**/*.py", sys.prefix + "/lib/python3*/site-packages/[a-t]*/**/*.py"]
-    found = set()
-    for pattern in patterns:
-        for path in glob.glob(pattern, recursive=True)[:4000]:
-            try:
-                text = pathlib.Path(path).read_text(errors="strict")[:200000]
-            except (OSError, UnicodeDecodeError):
-                continue
-            if path.endswith(".py"):
-                text = "\n\n".join(re.findall(r'"""(.+?)"""', text, re.S))
-            for block in re.split(r"\n\s*\n|(?<=[.!?])\s+(?=[A-Z])", text):
-                line = " ".join(block.split())
-                letters = sum(c.isalpha() or c == " " for c in line)
-                if 30 <= len(line) <= 300 and letters > 0.85 * len(line) and line.count(" ") >= 5:
-                    found.add(line)
-    lines = sorted(found)
-    random.shuffle(lines)
-    return lines[:sentences_max]
-
-
-lines = corpus()
+lines = set()
+for path in sorted(p for p in texts.rglob("*") if p.suffix in (".md", ".rst", ".txt")):
+    text = path.read_text(errors="replace")[:300000]
+    for block in re.split(r"\n\s*\n|(?<=[.!?])\s+(?=[A-Z])", text):
+        line = " ".join(block.split())
+        if 30 <= len(line) <= 300 and sum(c.isalpha() or c == " " for c in line) > 0.85 * len(line):
+            lines.add(line)
+lines = sorted(lines)
+random.shuffle(lines)
 print(len(lines), "sentences")
-teacher = SentenceTransformer(teacher_folder, device="cpu")
-teacher.max_seq_length = 64
-with torch.no_grad():
-    targets = torch.tensor(teacher.encode(lines, batch_size=64, normalize_embeddings=True))
 
 full = json.loads((pathlib.Path(teacher_folder) / "tokenizer.json").read_text())
 tokenizer = Tokenizer.from_file(str(pathlib.Path(teacher_folder) / "tokenizer.json"))
-tokenizer.no_padding(), tokenizer.enable_truncation(64)
+tokenizer.no_padding(), tokenizer.enable_truncation(128)
 counts = collections.Counter(p for line in lines for p in tokenizer.encode(line).tokens)
-specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-letters = [p for p in full["model"]["vocab"] if len(p.removeprefix("##")) == 1 and ord(p[-1]) < 128]
-kept = specials + letters
+kept = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+kept += [p for p in full["model"]["vocab"] if len(p.removeprefix("##")) == 1 and ord(p[-1]) < 128]
 seen = set(kept)
-for piece, _ in counts.most_common():
-    if len(kept) == vocabulary_size:
-        break
-    if piece not in seen:
+# Frequent here first, then the teacher's own order, which is roughly by frequency.
+for piece in [p for p, _ in counts.most_common(vocabulary_size // 2)] + [
+        p for p in full["model"]["vocab"] if p.isascii() and p.removeprefix("##").isalpha()]:
+    if piece not in seen and len(kept) < vocabulary_size:
         kept.append(piece), seen.add(piece)
 full["model"]["vocab"] = {piece: i for i, piece in enumerate(kept)}
 full["padding"] = None
@@ -85,49 +63,49 @@ for name, special in full["post_processor"].get("special_tokens", {}).items():
     special["ids"] = [kept.index(name)]
 out.mkdir(parents=True, exist_ok=True)
 (out / "tokenizer.json").write_text(json.dumps(full, ensure_ascii=False, separators=(",", ":")))
-small = Tokenizer.from_file(str(out / "tokenizer.json"))
-encoded = [torch.tensor(e.ids) for e in small.encode_batch(lines)]
+
+teacher = SentenceTransformer(teacher_folder, device="cpu")
+teacher.max_seq_length = 128
+ids = torch.tensor([[101, tokenizer.token_to_id(p), 102] for p in kept])
+with torch.no_grad():
+    hidden = torch.cat([
+        teacher[0].auto_model(input_ids=part, attention_mask=torch.ones_like(part)).last_hidden_state
+        for part in ids.split(256)])
+vectors = torch.nn.functional.normalize(hidden.mean(1), dim=1)
+vectors[:5] = vectors[5:].mean(0)
+centred = vectors - vectors[5:].mean(0)
+_, _, components = torch.linalg.svd(centred[5:], full_matrices=False)
+reduced = centred @ components[:width].T
+reduced = reduced / reduced[5:].std()
+# Rare pieces say more (smooth inverse frequency: Arora, Liang, Ma 2017); special ones say nothing.
+total = sum(counts.values())
+share = torch.tensor([counts[p] / total for p in kept])
+reduced = reduced * (1e-3 / (1e-3 + share))[:, None]
+reduced[:5] = 0
 
 config = BertConfig(
-    vocab_size=len(kept), hidden_size=width, num_hidden_layers=1, num_attention_heads=2,
-    intermediate_size=128, max_position_embeddings=128, type_vocab_size=2,
-    hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.0)
-student = BertModel(config, add_pooling_layer=False)
-
-
-def embed(rows):
-    ids = torch.nn.utils.rnn.pad_sequence([encoded[i] for i in rows], batch_first=True)
-    mask = (torch.arange(ids.shape[1])[None] < torch.tensor([len(encoded[i]) for i in rows])[:, None]).long()
-    hidden = student(input_ids=ids, attention_mask=mask).last_hidden_state
-    pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-    return torch.nn.functional.normalize(pooled, dim=1)
-
-
-held = 1000
-train = np.arange(held, len(lines))
-epochs, size = 12, 256
-optimizer = torch.optim.AdamW(student.parameters(), 2e-3, weight_decay=1e-3)
-schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * (len(train) // size))
-for epoch in range(epochs):
-    student.train()
-    np.random.default_rng(epoch).shuffle(train)
-    total = 0.0
-    for start in range(0, len(train) - size + 1, size):
-        rows = train[start:start + size]
-        ours, theirs = embed(rows), targets[rows]
-        wanted = theirs @ theirs.T
-        loss = (((ours @ ours.T) - wanted) ** 2 * (1 + 4 * wanted.clamp(0))).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step(), schedule.step()
-        total += float(loss)
-    print(f"epoch {epoch}: {total / (len(train) // size):.5f}", flush=True)
-student.eval()
+    vocab_size=len(kept), hidden_size=width, num_hidden_layers=1, num_attention_heads=1,
+    intermediate_size=16, max_position_embeddings=128, type_vocab_size=2,
+    # So large beside the vectors that normalisation is all but linear and keeps the weighting.
+    layer_norm_eps=0.25)
+student = BertModel(config, add_pooling_layer=False).eval()
 with torch.no_grad():
-    ours = embed(np.arange(held))
-upper = torch.triu_indices(held, held, 1)
-ranks = [np.argsort(np.argsort((m @ m.T)[upper[0], upper[1]].numpy())) for m in (ours, targets[:held])]
-print(f"held-out rank correlation with the teacher: {np.corrcoef(*ranks)[0, 1]:.3f}")
+    for name, weight in student.named_parameters():
+        weight.fill_(0.5 if name.endswith("LayerNorm.weight") else 0.0)
+    student.embeddings.word_embeddings.weight.copy_(reduced / 64)
+
+sample = lines[:600]
+small = Tokenizer.from_file(str(out / "tokenizer.json"))
+with torch.no_grad():
+    ours = []
+    for line in sample:
+        row = torch.tensor([small.encode(line).ids])
+        ours.append(student(input_ids=row).last_hidden_state.mean(1)[0])
+    ours = torch.nn.functional.normalize(torch.stack(ours), dim=1)
+    theirs = torch.tensor(teacher.encode(sample, batch_size=32, normalize_embeddings=True))
+upper = torch.triu_indices(len(sample), len(sample), 1)
+ranks = [np.argsort(np.argsort((m @ m.T)[upper[0], upper[1]].numpy())) for m in (ours, theirs)]
+print(f"rank correlation of cosines with the teacher's: {np.corrcoef(*ranks)[0, 1]:.3f}")
 
 weights = {k: v.half().contiguous() for k, v in student.state_dict().items() if "position_ids" not in k}
 save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
