@@ -42,9 +42,15 @@ package final class BatchItem: @unchecked Sendable {
     func answer(_ result: Result<[Tensor], ServingError>) { completion(result, self) }
 
     func answerWithResult() {
-        let missing = ServingError(.internal, "the model's run left a request without a result")
-        completion(result ?? .failure(missing), self)
-        result = nil
+        guard let result else {
+            answer(
+                .failure(
+                    ServingError(
+                        .internal, "the model's run left a request without a result")))
+            return
+        }
+        self.result = nil
+        answer(result)
     }
 }
 

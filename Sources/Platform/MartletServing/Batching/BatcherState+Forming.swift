@@ -34,7 +34,7 @@ extension BatcherState {
             waitingRows -= slots[index].rows
             slots[index].phase = .running
             slots[index].instance = Int32(instance)
-            if let payload = slots[index].payload { actions.batch.append(payload) }
+            if let payload = payloads[index] { actions.batch.append(payload) }
             instances[instance].members.append(Int32(index))
         }
         instances[instance].isRunning = true
@@ -107,7 +107,7 @@ extension BatcherState {
         _ index: Int, _ reason: BatchRefusal, into actions: inout BatcherActions<Payload>
     ) {
         if slots[index].isAbandoned { return }
-        if let payload = slots[index].payload { actions.refused.append((payload, reason)) }
+        if let payload = payloads[index] { actions.refused.append((payload, reason)) }
         switch slots[index].phase {
         case .free: return
         case .waiting:
@@ -119,7 +119,7 @@ extension BatcherState {
             freeSlot(index)
         case .running:
             slots[index].isAbandoned = true
-            slots[index].payload = nil
+            payloads[index] = nil
             dropFromOrder(index)
             let instance = Int(slots[index].instance)
             instances[instance].live -= 1
@@ -137,7 +137,7 @@ extension BatcherState {
 
     mutating func releaseHeld(into actions: inout BatcherActions<Payload>) {
         while let slot = order.popReleasable() {
-            if let payload = slots[Int(slot)].payload { actions.released.append(payload) }
+            if let payload = payloads[Int(slot)] { actions.released.append(payload) }
             freeSlot(Int(slot))
         }
     }
@@ -160,6 +160,7 @@ extension BatcherState {
     mutating func takeSlot() -> Int {
         if let free = freeSlots.popLast() { return Int(free) }
         slots.append(Slot())
+        payloads.append(nil)
         return slots.count - 1
     }
 
@@ -168,7 +169,7 @@ extension BatcherState {
             slots[index].hasExpiry = false
             expiries.forget()
         }
-        slots[index].payload = nil
+        payloads[index] = nil
         slots[index].phase = .free
         slots[index].isAbandoned = false
         slots[index].generation &+= 1

@@ -47,7 +47,6 @@ package struct BatcherState<Payload> {
     enum Phase { case free, waiting, running, held }
 
     struct Slot {
-        var payload: Payload?
         var phase = Phase.free
         /// Running, but answered already.
         var isAbandoned = false
@@ -90,6 +89,8 @@ package struct BatcherState<Payload> {
 
     package let policy: BatchingPolicy
     var slots: [Slot] = []
+    /// By slot; apart from the slots so that these stay plain bits.
+    var payloads: [Payload?] = []
     var freeSlots: [Int32] = []
     var levels: [Level]
     var instances: [Instance]
@@ -171,16 +172,19 @@ package struct BatcherState<Payload> {
         }
         let wasEmpty = waitingCount == 0
         let index = takeSlot()
-        slots[index].payload = payload
-        slots[index].phase = .waiting
-        slots[index].level = Int32(level)
-        slots[index].rows = claim.rows
-        slots[index].key = claim.key
-        slots[index].arrival = now
-        slots[index].queueLimit = rules.timeout(requested: claim.timeout).map(now.advanced(by:))
-        slots[index].deadline = claim.deadline
-        if policy.preservesOrdering { slots[index].sequence = order.append() }
-        let ticket = Ticket(slot: Int32(index), generation: slots[index].generation)
+        payloads[index] = payload
+        var slot = Slot()
+        slot.generation = slots[index].generation
+        slot.phase = .waiting
+        slot.level = Int32(level)
+        slot.rows = claim.rows
+        slot.key = claim.key
+        slot.arrival = now
+        slot.queueLimit = rules.timeout(requested: claim.timeout).map(now.advanced(by:))
+        slot.deadline = claim.deadline
+        if policy.preservesOrdering { slot.sequence = order.append() }
+        slots[index] = slot
+        let ticket = Ticket(slot: Int32(index), generation: slot.generation)
         pushExpiry(index)
         append(index, level: level, delayed: false)
         levels[level].count += 1
@@ -247,7 +251,7 @@ package struct BatcherState<Payload> {
                 slots[index].phase = .held
                 order.settle(slots[index].sequence, heldSlot: Int32(index))
             } else {
-                if let payload = slots[index].payload { actions.released.append(payload) }
+                if let payload = payloads[index] { actions.released.append(payload) }
                 freeSlot(index)
             }
         }
