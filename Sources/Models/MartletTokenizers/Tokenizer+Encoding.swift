@@ -37,7 +37,8 @@ extension Tokenizer {
         var first: [Int32] = []
         var second: [Int32] = []
         withScratch { scratch in
-            // Which of two texts is longer decides who keeps the odd token: the first is read whole.
+            // Which of two texts is longer decides who keeps the odd token: the first is read
+            // whole.
             append(text, to: &first, enough: pair == nil ? enough : nil, &scratch)
             guard let pair else { return }
             let enoughForSecond = enough.map { max($0, first.count + 1) }

@@ -7,7 +7,8 @@ internal import MartletServing
 internal import MartletTensor
 internal import Synchronization
 
-/// A host whose models do as their names say: "echo" answers its inputs, "slow" when told to, "full"
+/// A host whose models do as their names say: "echo" answers its inputs, "slow" when told to,
+/// "full"
 /// refuses, "late" misses its deadline, "classes" answers as classification does.
 final class ScriptedHost: ModelHost {
     struct Waiting: Sendable {

@@ -38,7 +38,8 @@ internal import CMartletZlib
         guard input.count > 0 else { return }
         if isFirst {
             isFirst = false
-            // The zlib header is a multiple of 31 and names method 8; bare deflate begins otherwise.
+            // The zlib header is a multiple of 31 and names method 8; bare deflate begins
+            // otherwise.
             let looksZlib = unsafe input[0] & 0x0F == 8 && input[0] >> 4 <= 7
             if coding == .deflate, !looksZlib {
                 unsafe inflateEnd(stream)

@@ -128,7 +128,8 @@ struct ChunkedDecoder: Sendable {
         }
     }
 
-    /// Fields that frame, route or authorise a message come too late in a trailer (RFC 9110 §6.5.1).
+    /// Fields that frame, route or authorise a message come too late in a trailer (RFC 9110
+    /// §6.5.1).
     private static let forbiddenTrailers: Set<String> = [
         "content-length", "transfer-encoding", "host", "content-encoding", "content-type",
         "content-range", "trailer", "authorization", "connection", "expect", "te", "upgrade",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// The one date form that HTTP senders may write (RFC 9110 §5.6.7): "Sun, 06 Nov 1994 08:49:37 GMT".
+/// The one date form that HTTP senders may write (RFC 9110 §5.6.7): "Sun, 06 Nov 1994 08:49:37
+/// GMT".
 public enum HTTPDate {
     /// Seconds since the epoch, years 1970 to 9999.
     ///

@@ -12,7 +12,8 @@ public struct DropDeadNodes: GraphPass {
         let optional: Set<OperatorSchema> = [
             .maxPool, .layerNormalization, .skipLayerNormalization, .dropout, .batchNormalization,
         ]
-        // New nodes may stand after their readers: what is removed has its producers looked at again.
+        // New nodes may stand after their readers: what is removed has its producers looked at
+        // again.
         var waiting = Array(graph.nodes)
         while let node = waiting.popLast() {
             if graph.isDead[Int(node.index)] { continue }

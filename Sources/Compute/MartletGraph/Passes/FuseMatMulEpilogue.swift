@@ -15,7 +15,8 @@ public struct FuseMatMulEpilogue: GraphPass {
         for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
             if addBias(at: node, in: &graph) { changes += 1 }
         }
-        // Bias first, then residual, then activation: the order in which the fused form applies them.
+        // Bias first, then residual, then activation: the order in which the fused form applies
+        // them.
         for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
             if Epilogue.addResidual(at: node, to: .fusedMatMul, in: &graph) { changes += 1 }
         }

@@ -4,9 +4,11 @@
 internal import MartletTensor
 
 extension OperatorSchema {
-    /// Multi-head attention over projected queries, keys and values: softmax(scale · QKᵀ + mask) · V.
+    /// Multi-head attention over projected queries, keys and values: softmax(scale · QKᵀ + mask) ·
+    /// V.
     ///
-    /// Inputs: either Q[B, S, H·D], K[B, T, H·D], V[B, T, H·E], or merged QKV[B, S, 3·H·D] (queries,
+    /// Inputs: either Q[B, S, H·D], K[B, T, H·D], V[B, T, H·E], or merged QKV[B, S, 3·H·D]
+    /// (queries,
     /// keys, values side by side) with inputs 1 and 2 absent; then a mask, optional: a float tensor
     /// that is added to the scores and broadcasts to [B, H, S, T], or whole numbers or booleans
     /// [B, T] that are 0 where a key is not to be seen. Attributes: `heads`; `scale` (0 means

@@ -101,7 +101,8 @@ extension OperatorSchema {
         try context.setValue(0, folded)
     }
 
-    /// Whole-number division rounds towards zero; a symbol's multiple divides when it comes out even.
+    /// Whole-number division rounds towards zero; a symbol's multiple divides when it comes out
+    /// even.
     @Sendable private static func divided(_ left: Dimension, _ right: Dimension) -> Dimension? {
         guard let divisor = right.fixed, divisor != 0 else { return nil }
         guard let dividend = left.fixed else {

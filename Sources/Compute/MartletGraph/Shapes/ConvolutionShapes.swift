@@ -13,7 +13,8 @@ extension OperatorSchema {
     /// activation(conv(X, W) + bias + residual).
     ///
     /// Inputs: X, W (constant, [M, C/group, …] whatever the layout), bias[M]?, residual? (of the
-    /// output's shape and layout). Attributes: Conv's, the activation as `FusedActivation` documents
+    /// output's shape and layout). Attributes: Conv's, the activation as `FusedActivation`
+    /// documents
     /// it, and `layout`: "NCHW" (default) or "NHWC" for X, residual and output.
     public static let fusedConv = OperatorSchema(
         "FusedConv", domain: "martlet"

@@ -110,7 +110,8 @@ extension OperatorSchema {
         return result
     }
 
-    /// What "-1" stands for: the elements of `whole` over those of `parts`, common symbols cancelled.
+    /// What "-1" stands for: the elements of `whole` over those of `parts`, common symbols
+    /// cancelled.
     private static func remainder(
         _ context: ShapeContext, of whole: [Dimension]?, over parts: [Dimension]
     ) throws(GraphError) -> Dimension {

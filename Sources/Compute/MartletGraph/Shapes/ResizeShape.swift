@@ -4,7 +4,8 @@
 internal import MartletTensor
 
 extension OperatorSchema {
-    /// Inputs: data, roi?, scales?, sizes?. `mode`, `coordinate_transformation_mode`, `nearest_mode`,
+    /// Inputs: data, roi?, scales?, sizes?. `mode`, `coordinate_transformation_mode`,
+    /// `nearest_mode`,
     /// `axes`, `keep_aspect_ratio_policy`, `layout`.
     public static let resize = OperatorSchema("Resize") { context throws(GraphError) in
         let data = try context.type(0)

@@ -43,7 +43,8 @@ extension OperatorSchema {
                 return Dimension(span <= 0 ? 0 : (span - 1) / Int(step.magnitude) + 1)
             }
             guard step == 1, let first = start.fixed, first > -(1 << 40) else { return nil }
-            // Symbolic ends and sizes: a number of elements that is asked for is assumed to be there.
+            // Symbolic ends and sizes: a number of elements that is asked for is assumed to be
+            // there.
             guard let last = end.fixed else { return first >= 0 ? end.adding(-first) : nil }
             if last >= Int(Int32.max) {
                 return first >= 0 ? size.adding(-first) : Dimension(-first)

@@ -42,7 +42,8 @@ struct EncoderBuilder {
         }
     }
 
-    /// The graph, checked. - Throws: `LanguageError` with everything that is wrong with the weights.
+    /// The graph, checked. - Throws: `LanguageError` with everything that is wrong with the
+    /// weights.
     func finish() throws(LanguageError) -> Graph {
         guard weights.problems.isEmpty else {
             let shown = weights.problems.prefix(20).joined(separator: "; ")

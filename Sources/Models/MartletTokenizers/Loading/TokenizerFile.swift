@@ -113,7 +113,8 @@ struct TokenizerFile {
         guard content.count <= limits.tokenBytesMax else {
             throw TokenizerError(
                 .limitExceeded,
-                "\(name()): \(content.count) bytes are more than the \(limits.tokenBytesMax) allowed")
+                "\(name()): \(content.count) bytes are more than the \(limits.tokenBytesMax) allowed"
+            )
         }
         guard vocabulary.count < limits.vocabularySizeMax else {
             throw TokenizerError(

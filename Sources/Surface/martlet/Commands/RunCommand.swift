@@ -2,9 +2,11 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import ArgumentParser
+internal import Logging
 internal import MartletEngine
 internal import MartletServing
 internal import MartletStorage
+internal import MartletTelemetry
 internal import MartletTensor
 
 /// `martlet run MODEL`: one inference from the command line.
@@ -34,6 +36,7 @@ struct RunCommand: AsyncParsableCommand {
     var outputDir: String?
 
     func run() async throws {
+        _ = Telemetry.bootstrap(style: .pretty, output: LogOutput(), level: .error)
         let host = try await LocalModelHost.open([model], engine: NativeEngine())
         guard let name = host.models().first?.name else {
             throw CommandFailure("\(model) holds no model")
@@ -45,8 +48,9 @@ struct RunCommand: AsyncParsableCommand {
         for output in answer.outputs {
             print("\(output.name): \(TensorText.describe(output.tensor))")
             if let outputDir {
+                let fileName = output.name.split(separator: "/").joined(separator: "_")
                 try NPYTensor.write(
-                    output.tensor, to: PathName.join(outputDir, "\(output.name).npy"))
+                    output.tensor, to: PathName.join(outputDir, "\(fileName).npy"))
             }
         }
     }

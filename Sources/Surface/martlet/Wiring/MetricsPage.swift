@@ -23,7 +23,8 @@ struct MetricsPage: Sendable {
     }
 }
 
-/// Model statistics under the metric names of Triton Inference Server, so that dashboards and alerts
+/// Model statistics under the metric names of Triton Inference Server, so that dashboards and
+/// alerts
 /// made for it go on working.
 enum TritonMetrics {
     private struct Family {

@@ -56,7 +56,8 @@ struct ONNXGraphBuild {
                 problems.add(.invalidModel, "input '\(info.name)' is there twice")
                 continue
             }
-            // Before IR version 4 every initialiser is listed as an input; later it means a default.
+            // Before IR version 4 every initialiser is listed as an input; later it means a
+            // default.
             if values[info.name] != nil { continue }
             values[info.name] = graph.addInput(name: info.name, type: inputType(info))
         }
