@@ -46,6 +46,13 @@ final class ScratchFolder: Sendable {
         unsafe fclose(file)
     }
 
+    /// What this process holds in memory now.
+    static var residentBytes: Int {
+        let text = String(decoding: (try? read("/proc/self/statm")) ?? [], as: UTF8.self)
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
     static func read(_ path: String) throws -> [UInt8] {
         try FileSystem.readAll(path, limit: 1 << 20)
     }
