@@ -85,7 +85,7 @@ def main():
         print(f"{'FAIL' if problem else 'ok':4} {name} {seconds:.1f} s{' ' + problem if problem else ''}",
               flush=True)
         failures += problem is not None
-    print(f"onnx-light: {len(models) - failures} of {len(models)} passed")
+    print(f"{len(models) - failures} passed, {failures} failed")
     sys.exit(1 if failures else 0)
 
 

@@ -46,7 +46,9 @@ struct Server {
         let services =
             [
                 ServiceGroupConfiguration.ServiceConfiguration(
-                    service: ModelService(host: host, logger: logger))
+                    service: ModelService(
+                        host: host, isFixed: settings.text("models.control_mode") == "none",
+                        logger: logger))
             ]
             + doors(host: host, protocolSettings: protocolSettings, page: page)
             .map { .init(service: $0) }
@@ -175,6 +177,8 @@ struct Server {
 /// the process ends.
 private struct ModelService: Service {
     let host: LocalModelHost
+    /// Whether nothing can be added later.
+    let isFixed: Bool
     let logger: Logger
 
     func run() async throws {
@@ -183,6 +187,11 @@ private struct ModelService: Service {
         } catch {
             guard !host.models().isEmpty else { throw error }
             logger.error("some models did not load: \(error)")
+        }
+        if isFixed, host.models().isEmpty {
+            throw CommandFailure(
+                "no model found: a PATH is an ONNX file, a folder with config.json, "
+                    + "model.safetensors and tokenizer.json, or a repository of NAME/1/model.onnx")
         }
         for model in host.models() {
             logger.info("serving", metadata: ["model": "\(model.name)"])
