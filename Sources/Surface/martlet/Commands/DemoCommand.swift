@@ -31,8 +31,8 @@ struct DemoCommand: ParsableCommand {
     var paths: [String]
 
     private static let queries = [
-        "How do I add a new operator?", "what happens when too many requests arrive",
-        "Why is there no Foundation in here?",
+        "How do I add a new operator?", "what becomes of a request when its client hangs up",
+        "Why are the tests not built in debug mode?",
     ]
 
     func run() throws {
