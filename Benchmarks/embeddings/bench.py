@@ -43,10 +43,20 @@ def export_onnx(folder, path):
     import torch
     from transformers import AutoModel
     model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+    class Encoder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids, mask, types):
+            return self.model(input_ids=ids, attention_mask=mask, token_type_ids=types)[0]
+
     ids = torch.ones(2, 16, dtype=torch.int64)
     axes = {0: "batch", 1: "sequence"}
     torch.onnx.export(
-        model, (ids, ids, ids), path, input_names=["input_ids", "attention_mask", "token_type_ids"],
+        Encoder(), (ids, ids, ids), path, input_names=["input_ids", "attention_mask", "token_type_ids"],
         output_names=["last_hidden_state"], opset_version=17, dynamo=False,
         dynamic_axes={n: axes for n in ["input_ids", "attention_mask", "token_type_ids", "last_hidden_state"]})
 
