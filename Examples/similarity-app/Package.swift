@@ -2,7 +2,7 @@
 import PackageDescription
 
 let package = Package(
-    name: "hummingbird-example",
+    name: "similarity-app",
     dependencies: [
         .package(name: "martlet", path: "../.."),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
