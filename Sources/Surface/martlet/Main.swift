@@ -19,7 +19,7 @@ struct Main: AsyncParsableCommand {
         version: Release.version,
         subcommands: [
             ServeCommand.self,
-            BenchCommand.self, RunCommand.self, InspectCommand.self,
+            BenchCommand.self, RunCommand.self, InspectCommand.self, VerifyCommand.self,
             ConfigCommand.self, DemoCommand.self,
         ])
 }
