@@ -54,7 +54,8 @@ extension ONNXGraphBuild {
             return nil
         }
         let problemsBefore = problems.isEmpty
-        for attribute in node.attributes {
+        // What version 1 said of memory: which input an output may overwrite.
+        for attribute in node.attributes where attribute.name != "consumed_inputs" {
             guard let value = attribute.value else { continue }
             guard let read = attributeValue(value, of: result, name: attribute.name) else {
                 if problemsBefore && problems.isEmpty {
@@ -132,13 +133,19 @@ extension ONNXGraphBuild {
         for input in node.inputs where !input.isEmpty && values[input] == nil {
             problems.add(.invalidModel, "\(node.description) reads '\(input)', which nothing makes")
         }
-        guard let schema = operators.schema(node.operatorType, domain: node.domain) else {
+        guard let schema = schema(of: node) else {
             problems.add(.unsupported, "\(node.description): operator not supported")
             return
         }
         graph.addNode(
             schema, name: node.name, inputs: node.inputs.map { values[$0] },
             outputs: node.outputs.map { values[$0] }, attributes: node.attributes)
+    }
+
+    private func schema(of node: ImportedNode) -> OperatorSchema? {
+        let align = OperatorSchema.alignAxis
+        if node.domain == align.domain, node.operatorType == align.name { return align }
+        return operators.schema(node.operatorType, domain: node.domain)
     }
 
     /// An error that names a node on a cycle.

@@ -11,7 +11,7 @@ internal import MartletTensor
 /// Everything that stands in the way is collected and thrown as one error.
 public struct ONNXImporter: Sendable {
     /// The oldest version of ONNX's operators that is understood.
-    public static let operatorSetVersionMin: Int64 = 7
+    public static let operatorSetVersionMin: Int64 = 1
     /// How deep functions may call functions.
     public static let functionDepthMax = 32
     /// The most nodes a model may have once its functions are expanded.
@@ -47,6 +47,7 @@ public struct ONNXImporter: Sendable {
         guard build.graph.topologicalOrder() != nil else { throw build.cycleError() }
         var graph = build.graph.compacted()
         try graph.inferShapes()
+        try ResolveAlignment(operators: operators).run(on: &graph)
         return graph
     }
 }

@@ -41,7 +41,7 @@ extension ONNXConverters {
     @Sendable static func pad(
         _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
     ) throws(GraphError) -> [ImportedNode] {
-        if let pads = node.take("pads")?.ints {
+        if let pads = node.take("pads")?.ints ?? node.take("paddings")?.ints {
             node.setInput(1, to: try ints(pads, &build, near: node))
         }
         if let value = node.take("value")?.float {

@@ -33,56 +33,6 @@ extension ONNXConverters {
         return []
     }
 
-    /// At inference nothing is dropped: an identity, and a mask of ones where one is read.
-    @Sendable static func dropout(
-        _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
-    ) throws(GraphError) -> [ImportedNode] {
-        if let flag = build.constant(named: node.input(2)),
-            let on = try? flag.elements(as: UInt8.self), on.contains(where: { $0 != 0 })
-        {
-            throw GraphError(.unsupported, "training mode; only inference is supported")
-        }
-        guard node.outputs.count < 2 || !build.readNames.contains(node.outputs[1]) else {
-            throw GraphError(.unsupported, "its mask is read; only inference is supported")
-        }
-        node.operatorType = "Identity"
-        node.inputs = Array(node.inputs.prefix(1))
-        node.outputs = Array(node.outputs.prefix(1))
-        node.attributes = [:]
-        return [node]
-    }
-
-    /// Running statistics are not made.
-    @Sendable static func batchNormalization(
-        _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
-    ) throws(GraphError) -> [ImportedNode] {
-        if node.take("training_mode")?.int ?? 0 != 0 {
-            throw GraphError(.unsupported, "training mode; only inference is supported")
-        }
-        if node.version < 9, node.take("spatial")?.int == 0 {
-            throw GraphError(.unsupported, "statistics for each place (spatial = 0)")
-        }
-        if let read = node.outputs.dropFirst().first(where: { build.readNames.contains($0) }),
-            !read.isEmpty
-        {
-            throw GraphError(
-                .unsupported, "its statistics '\(read)' are read; only inference is supported")
-        }
-        _ = node.take("momentum")
-        node.outputs = Array(node.outputs.prefix(1))
-        return [node]
-    }
-
-    /// Before version 21 the scale was per group.
-    @Sendable static func groupNormalization(
-        _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
-    ) throws(GraphError) -> [ImportedNode] {
-        if node.version < 21 {
-            throw GraphError(.unsupported, "version 18, with a scale for each group")
-        }
-        return [node]
-    }
-
     /// Before version 13 everything from the axis on is one: flattened, done, and shaped back.
     @Sendable static func flattenedAxis(
         _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
@@ -118,7 +68,7 @@ extension ONNXConverters {
         _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
     ) throws(GraphError) -> [ImportedNode] {
         node.operatorType = "Resize"
-        if let scales = node.take("scales")?.floats {
+        if let scales = node.take("scales")?.floats ?? earlyScales(&node) {
             guard let tensor = try? Tensor(scales) else { throw missing("scales") }
             node.setInput(1, to: build.constant(tensor, near: node.outputs.first ?? ""))
         }

@@ -18,6 +18,31 @@ enum ONNXConverters {
 
     private static let standard: [String: Converter] = [
         "Constant": constant,
+        "Add": statedBroadcast,
+        "Sub": statedBroadcast,
+        "Mul": statedBroadcast,
+        "Div": statedBroadcast,
+        "Pow": statedBroadcast,
+        "And": statedBroadcast,
+        "Or": statedBroadcast,
+        "Xor": statedBroadcast,
+        "Equal": statedBroadcast,
+        "Less": statedBroadcast,
+        "Greater": statedBroadcast,
+        "Gemm": gemm,
+        "PRelu": pRelu,
+        "Reshape": reshape,
+        "Cast": cast,
+        "Concat": concat,
+        "Selu": selu,
+        "Tile": tile,
+        "LpPool": lpPool,
+        "GlobalLpPool": lpPool,
+        "RNN": recurrent,
+        "LSTM": recurrent,
+        "GRU": recurrent,
+        "DFT": dft,
+        "GridSample": gridSample,
         "Squeeze": axesToInput(before: 13),
         "Unsqueeze": axesToInput(before: 13),
         "ReduceSum": axesToInput(before: 13),
@@ -62,6 +87,18 @@ enum ONNXConverters {
     ) throws(GraphError) -> String {
         do throws(TensorError) {
             return build.constant(try Tensor(values), near: node.outputs.first ?? node.name)
+        } catch {
+            throw GraphError(.invalidModel, error.message)
+        }
+    }
+
+    /// A whole number as a scalar constant.
+    static func integer(
+        _ value: Int64, _ build: inout ONNXGraphBuild, near node: ImportedNode
+    ) throws(GraphError) -> String {
+        do throws(TensorError) {
+            let tensor = try Tensor([value], shape: [])
+            return build.constant(tensor, near: node.outputs.first ?? node.name)
         } catch {
             throw GraphError(.invalidModel, error.message)
         }
