@@ -10,11 +10,13 @@ struct BatcherSimulationTests {
     @Test("over 10 000 schedules nothing is lost, mixed, late or answered twice")
     func schedules() {
         var released = 0
+        var inline = 0
         var refused: [String: Int] = [:]
         for seed in 0..<UInt64(10_000) {
             var simulation = BatcherSimulation(seed: seed)
             simulation.run()
             released += simulation.releasedCount
+            inline += simulation.inlineCount
             refused.merge(simulation.refusedCounts, uniquingKeysWith: +)
             if let fault = simulation.fault {
                 Issue.record("seed \(seed): \(fault)")
@@ -23,14 +25,15 @@ struct BatcherSimulationTests {
         }
         // The schedules must reach every way out, or they prove little.
         #expect(released > 100_000)
+        #expect(inline > 5_000)
         for way in ["queueFull", "tooManyRows", "timedOut", "deadlineExceeded", "cancelled"] {
             #expect(refused[way, default: 0] > 500, "\(way)")
         }
     }
 }
 
-/// One seeded schedule: arrivals, cancellations, time, and instances that take and finish batches,
-/// woken only as the batcher's shell would wake them.
+/// One seeded schedule: arrivals, cancellations, time, threads that take and finish batches, woken
+/// only as the batcher's shell would wake them, and callers that run their own requests.
 struct BatcherSimulation {
     struct Request {
         var id: Int
@@ -43,18 +46,23 @@ struct BatcherSimulation {
         var answers = 0
     }
 
-    enum Instance { case awake, asleep(until: MonotonicInstant?), running(until: MonotonicInstant) }
+    enum Thread { case awake, asleep(until: MonotonicInstant?), running(instance: Int) }
 
     var random: SeededRandom
     let policy: BatchingPolicy
     var state: BatcherState<Int>
-    var instances: [Instance]
+    var threads: [Thread]
     var requests: [Request] = []
     var waiting: Set<Int> = []
+    /// By instance: who runs on it, and until when.
     var running: [Int: [Int]] = [:]
+    var finishes: [Int: MonotonicInstant] = [:]
+    /// Longest run; short ones make callers run their own requests.
+    let runMicrosecondsMax: Int
     var now = MonotonicInstant(nanoseconds: 0)
     var lastReleased = -1
     var releasedCount = 0
+    var inlineCount = 0
     var refusedCounts: [String: Int] = [:]
     var fault: String?
 
@@ -63,7 +71,8 @@ struct BatcherSimulation {
         policy = BatcherSimulation.makePolicy(&random)
         let count = Int.random(in: 1...3, using: &random)
         state = BatcherState(policy: policy, instances: count)
-        instances = Array(repeating: .awake, count: count)
+        threads = Array(repeating: .awake, count: count)
+        runMicrosecondsMax = [20, 100, 4000][Int.random(in: 0..<3, using: &random)]
     }
 
     static func makePolicy(_ random: inout SeededRandom) -> BatchingPolicy {
@@ -78,6 +87,8 @@ struct BatcherSimulation {
                 Set((0..<2).map { _ in Int.random(in: 1...policy.rowsMax, using: &random) })
             ).sorted()
         }
+        policy.inlineRunLimit = .microseconds(Int.random(in: 0...60, using: &random))
+        policy.inlineInputBytesMax = Int.random(in: 0...64, using: &random)
         policy.preservesOrdering = Int.random(in: 0..<4, using: &random) == 0
         let levels = policy.preservesOrdering ? 1 : Int.random(in: 1...3, using: &random)
         policy.levels = (0..<levels).map { _ in
@@ -106,7 +117,7 @@ struct BatcherSimulation {
             if steps > 10_000 { return fail("no end in sight") }
             wakeAll()
             let finish = nextFinish()
-            var candidates = [finish?.1, state.nextExpiry, nextWake()].compactMap { $0 }
+            var candidates = [finish?.until, state.nextExpiry, nextWake()].compactMap { $0 }
             if arrivalsLeft > 0 { candidates.append(nextArrival) }
             guard let next = candidates.min() else { break }
             now = max(now, next)
@@ -121,8 +132,8 @@ struct BatcherSimulation {
                 state.expire(at: now, into: &actions)
                 perform(actions)
                 checkNothingOverdue()
-            } else if let finish, finish.1 <= now {
-                finishRun(finish.0)
+            } else if let finish, finish.until <= now {
+                finishRun(finish.instance)
             }
         }
         guard fault == nil else { return }
@@ -143,7 +154,9 @@ struct BatcherSimulation {
         if Int.random(in: 0..<20, using: &random) == 0 { key = .alone }
         var claim = BatcherState<Int>.Claim(
             rows: Int.random(in: 1...5, using: &random), key: key,
-            priority: UInt64.random(in: 0...4, using: &random))
+            priority: UInt64.random(in: 0...4, using: &random),
+            inputBytes: Int.random(in: 0...3, using: &random) * 16,
+            allowsInlineRun: Bool.random(using: &random))
         if Int.random(in: 0..<4, using: &random) == 0 {
             claim.timeout = .microseconds(Int.random(in: 1...4000, using: &random))
         }
@@ -169,6 +182,7 @@ struct BatcherSimulation {
             if signals { wakeOne() }
             let inLevel = waiting.count { requests[$0].level == level }
             if inLevel > rules.waitingMax { fail("level \(level) holds \(inLevel) requests") }
+        case .runHere(let instance): runHere(id, on: instance)
         case .refused(let reason):
             if case .queueFull = reason {
                 let inLevel = waiting.count { requests[$0].level == level }
@@ -176,6 +190,32 @@ struct BatcherSimulation {
             }
             answerRefusal(id, reason)
         }
+    }
+
+    /// The caller runs its own request: only at once, alone, ahead of nobody.
+    mutating func runHere(_ id: Int, on instance: Int) {
+        let claim = requests[id].claim
+        if !claim.allowsInlineRun { fail("\(id) did not offer to run itself") }
+        if claim.inputBytes > policy.inlineInputBytesMax {
+            fail("\(id) is too large to run itself")
+        }
+        if policy.inlineRunLimit == .zero { fail("\(id) runs itself against the policy") }
+        if !waiting.isEmpty { fail("\(id) runs itself before \(waiting)") }
+        if policy.preservesOrdering, !running.isEmpty { fail("\(id) would leave out of order") }
+        if policy.joinsRequests, policy.queueDelay > .zero, claim.rows < policy.rowsMax,
+            !policy.preferredRows.contains(claim.rows)
+        {
+            fail("\(id) runs itself although it should wait for others")
+        }
+        inlineCount += 1
+        start([id], on: instance)
+    }
+
+    mutating func start(_ batch: [Int], on instance: Int) {
+        if running[instance] != nil { fail("instance \(instance) was lent twice") }
+        running[instance] = batch
+        finishes[instance] = now.advanced(
+            by: .microseconds(Int.random(in: 1...runMicrosecondsMax, using: &random)))
     }
 
     mutating func cancelSome() {
@@ -193,60 +233,62 @@ struct BatcherSimulation {
 
     mutating func finishRun(_ instance: Int) {
         var actions = BatcherActions<Int>()
-        state.finish(instance: instance, at: now, into: &actions)
+        let signals = state.finish(instance: instance, at: now, into: &actions)
         running[instance] = nil
-        instances[instance] = .awake
+        finishes[instance] = nil
+        let thread = threads.firstIndex {
+            if case .running(instance) = $0 { true } else { false }
+        }
+        if let thread { threads[thread] = .awake }
+        if signals { wakeOne() }
         perform(actions)
     }
 
     mutating func wakeAll() {
-        for index in instances.indices {
-            if case .asleep(let until?) = instances[index], until <= now {
-                instances[index] = .awake
-            }
+        for index in threads.indices {
+            if case .asleep(let until?) = threads[index], until <= now { threads[index] = .awake }
         }
-        // An instance that takes a batch may wake another, which then is looked at too.
+        // A thread that takes a batch may wake another, which then is looked at too.
         while fault == nil,
-            let index = instances.firstIndex(where: {
+            let index = threads.firstIndex(where: {
                 if case .awake = $0 { true } else { false }
             })
         { take(index) }
     }
 
-    mutating func take(_ instance: Int) {
+    mutating func take(_ thread: Int) {
         var actions = BatcherActions<Int>()
-        let step = state.takeBatch(instance: instance, at: now, into: &actions)
+        let step = state.takeBatch(at: now, into: &actions)
         let batch = actions.batch
         actions.batch = []
         perform(actions)
         switch step {
         case .wait(let until):
             if !batch.isEmpty { fail("waits with a batch") }
-            if until == nil, !waiting.isEmpty { fail("sleeps for ever with requests waiting") }
-            instances[instance] = .asleep(until: until)
-        case .run(let signalsAnother):
+            if until == nil, !waiting.isEmpty, running.count < threads.count {
+                fail("sleeps for ever with requests waiting")
+            }
+            threads[thread] = .asleep(until: until)
+        case .run(let instance, let signalsAnother):
             check(batch)
             for id in batch { waiting.remove(id) }
-            running[instance] = batch
-            let length = Duration.microseconds(Int.random(in: 1...4000, using: &random))
-            instances[instance] = .running(until: now.advanced(by: length))
+            start(batch, on: instance)
+            threads[thread] = .running(instance: instance)
             if signalsAnother { wakeOne() }
         }
     }
 
     mutating func wakeOne() {
-        let asleep = instances.firstIndex { if case .asleep = $0 { true } else { false } }
-        if let asleep { instances[asleep] = .awake }
+        let asleep = threads.firstIndex { if case .asleep = $0 { true } else { false } }
+        if let asleep { threads[asleep] = .awake }
     }
 
     func nextWake() -> MonotonicInstant? {
-        instances.compactMap { if case .asleep(let until) = $0 { until } else { nil } }.min()
+        threads.compactMap { if case .asleep(let until) = $0 { until } else { nil } }.min()
     }
 
-    func nextFinish() -> (Int, MonotonicInstant)? {
-        instances.enumerated().compactMap { index, instance in
-            if case .running(let until) = instance { (index, until) } else { nil }
-        }.min { $0.1 < $1.1 }
+    func nextFinish() -> (instance: Int, until: MonotonicInstant)? {
+        finishes.min { ($0.value, $0.key) < ($1.value, $1.key) }.map { ($0.key, $0.value) }
     }
 
     // MARK: Checks

@@ -2,12 +2,14 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 package import MartletBase
+internal import Synchronization
 
 /// The shell around `BatcherState`: a lock, a thread per model instance, callbacks.
 ///
-/// `submit` takes one lock and returns. An instance's thread forms a batch, runs it and answers its
-/// members, holding the lock only to change state. A closed batcher serves what it has admitted;
-/// its threads then end.
+/// `submit` takes one lock and returns. A thread forms a batch, runs it on an idle instance and
+/// answers its members, holding the lock only to change state. A caller that offers to may instead
+/// run its own request, when that starts at once and is known to be short. A closed batcher serves
+/// what it has admitted; its threads then end.
 package final class Batcher: TimekeeperClient {
     /// Makes an instance's runner; called on the thread that builds the batcher.
     package typealias RunnerFactory = () throws -> any BatchRunner
@@ -17,25 +19,28 @@ package final class Batcher: TimekeeperClient {
         var state: BatcherState<BatchItem>
         var cancellations: [Cancellation?]
         var alarm: MonotonicInstant?
-        var threads: Int
         var onDrained: (@Sendable () -> Void)?
 
         init(state: BatcherState<BatchItem>, instances: Int) {
             self.state = state
             cancellations = Array(repeating: nil, count: instances)
-            threads = instances
         }
     }
 
-    // Sendable: handed to its thread once and used only there.
-    private final class RunnerBox: @unchecked Sendable {
+    // Sendable: used only by the thread that holds the instance, which the state lends to one at a
+    // time.
+    private final class Place: @unchecked Sendable {
         let runner: any BatchRunner
+        var batch: [BatchItem] = []
         init(_ runner: any BatchRunner) { self.runner = runner }
     }
 
     package let name: String
     private let monitor = Monitor()
     private let guarded: Guarded
+    private let places: [Place]
+    /// Threads that have not ended, and callers that run their own requests.
+    private let inside: Atomic<Int>
     private let time: any TimeSource
     private let timekeeper: Timekeeper
     private let observer: (any BatchObserver)?
@@ -54,14 +59,13 @@ package final class Batcher: TimekeeperClient {
         self.observer = observer
         guarded = Guarded(
             state: BatcherState(policy: policy, instances: count), instances: count)
-        let boxes = try (0..<count).map { _ in RunnerBox(try makeRunner()) }
-        for (instance, box) in boxes.enumerated() {
+        places = try (0..<count).map { _ in Place(try makeRunner()) }
+        inside = Atomic(count)
+        for started in 0..<count {
             do {
-                try NativeThread.start(name: name) {
-                    self.serve(instance: instance, runner: box.runner)
-                }
+                try NativeThread.start(name: name) { self.serve() }
             } catch {
-                monitor.withLock { guarded.threads -= count - instance }
+                inside.subtract(count - started, ordering: .relaxed)
                 close(onDrained: nil)
                 throw error
             }
@@ -71,14 +75,16 @@ package final class Batcher: TimekeeperClient {
     /// Requests waiting now.
     package var waitingCount: Int { monitor.withLock { guarded.state.waitingCount } }
 
-    /// Queues a request. Its completion runs on an instance's thread, on the cancelling thread, on
-    /// the timekeeper's, or, when the queue refuses it, here.
+    /// Queues a request. Its completion runs on a thread of the batcher, on the cancelling thread,
+    /// on the timekeeper's, or, when the queue refuses it or the caller's offer to run it is taken,
+    /// here.
     /// - Returns: false when the batcher is closed; then nothing was done and nothing is answered.
     package func submit(_ item: BatchItem, cancellation: Cancellation?) -> Bool {
         let now = time.now()
         item.arrival = now
         monitor.lock()
         let admission = guarded.state.enqueue(item, item.claim, at: now)
+        if case .runHere = admission { inside.add(1, ordering: .relaxed) }
         let alarm = nextAlarm()
         if case .accepted(_, signals: true) = admission { monitor.signal() }
         monitor.unlock()
@@ -86,6 +92,9 @@ package final class Batcher: TimekeeperClient {
         switch admission {
         case .accepted(let ticket, _):
             cancellation?.onCancel { [weak self] in self?.cancel(ticket) }
+            return true
+        case .runHere(let instance):
+            runHere(item, on: instance, cancellation: cancellation, at: now)
             return true
         case .refused(.closed):
             return false
@@ -95,11 +104,11 @@ package final class Batcher: TimekeeperClient {
         }
     }
 
-    /// Takes no more requests. `onDrained` runs when the last instance has ended.
+    /// Takes no more requests. `onDrained` runs when the last thread has ended.
     package func close(onDrained: (@Sendable () -> Void)?) {
         let isDrained = monitor.withLock { () -> Bool in
             guarded.state.close()
-            guard guarded.threads > 0 else { return true }
+            guard inside.load(ordering: .relaxed) > 0 else { return true }
             guarded.onDrained = onDrained
             monitor.broadcast()
             return false
@@ -140,25 +149,45 @@ package final class Batcher: TimekeeperClient {
         return next
     }
 
-    /// One instance's life.
-    private func serve(instance: Int, runner: any BatchRunner) {
+    /// Runs a request on the thread that submits it. Its own cancellation stops the run.
+    private func runHere(
+        _ item: BatchItem, on instance: Int, cancellation: Cancellation?, at now: MonotonicInstant
+    ) {
+        let place = places[instance]
+        place.batch.append(item)
+        let end = run(place, cancellation: cancellation, at: now)
+        var actions = BatcherActions<BatchItem>()
+        monitor.lock()
+        let signals = guarded.state.finish(instance: instance, at: end, into: &actions)
+        if signals { monitor.signal() }
+        monitor.unlock()
+        perform(&actions, at: end)
+        leave()
+    }
+
+    /// One thread's life.
+    private func serve() {
         var actions = BatcherActions<BatchItem>()
         monitor.lock()
         while true {
             let now = time.now()
-            let step = guarded.state.takeBatch(instance: instance, at: now, into: &actions)
+            let step = guarded.state.takeBatch(at: now, into: &actions)
             switch step {
-            case .run(let signalsAnother):
+            case .run(let instance, let signalsAnother):
                 let cancellation = Cancellation()
                 guarded.cancellations[instance] = cancellation
                 if signalsAnother { monitor.signal() }
                 monitor.unlock()
-                run(&actions, on: runner, cancellation: cancellation, at: now)
+                if !actions.refused.isEmpty { answer(actions.refused, at: now) }
+                actions.refused.removeAll(keepingCapacity: true)
+                let place = places[instance]
+                swap(&place.batch, &actions.batch)
+                let end = run(place, cancellation: cancellation, at: now)
                 monitor.lock()
                 guarded.cancellations[instance] = nil
-                guarded.state.finish(instance: instance, at: time.now(), into: &actions)
+                guarded.state.finish(instance: instance, at: end, into: &actions)
                 monitor.unlock()
-                perform(&actions, at: now)
+                perform(&actions, at: end)
                 monitor.lock()
             case .wait(let instant):
                 if !actions.refused.isEmpty || !actions.released.isEmpty {
@@ -166,9 +195,10 @@ package final class Batcher: TimekeeperClient {
                     perform(&actions, at: now)
                     monitor.lock()
                 } else if guarded.state.isClosed, !guarded.state.hasWaiting {
-                    let onDrained = leave()
+                    // Others may have fallen asleep while something still waited.
+                    monitor.broadcast()
                     monitor.unlock()
-                    onDrained?()
+                    leave()
                     return
                 } else {
                     monitor.wait(until: instant)
@@ -177,24 +207,27 @@ package final class Batcher: TimekeeperClient {
         }
     }
 
-    private func leave() -> (@Sendable () -> Void)? {
-        guarded.threads -= 1
-        guard guarded.threads == 0 else { return nil }
-        defer { guarded.onDrained = nil }
-        return guarded.onDrained
+    /// A thread ends, or a caller has run its request; the last one of a closed batcher says so.
+    private func leave() {
+        guard inside.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+        let onDrained = monitor.withLock { () -> (@Sendable () -> Void)? in
+            defer { guarded.onDrained = nil }
+            return guarded.onDrained
+        }
+        onDrained?()
     }
 
+    /// Runs the batch that was put at an instance, and empties it; returns when the run ended.
     private func run(
-        _ actions: inout BatcherActions<BatchItem>, on runner: any BatchRunner,
-        cancellation: Cancellation, at start: MonotonicInstant
-    ) {
-        if !actions.refused.isEmpty { answer(actions.refused, at: start) }
-        actions.refused.removeAll(keepingCapacity: true)
-        for item in actions.batch { item.started = start }
+        _ place: Place, cancellation: Cancellation?, at start: MonotonicInstant
+    ) -> MonotonicInstant {
+        for item in place.batch { item.started = start }
         var times = BatchTimes()
-        runner.run(actions.batch, cancellation: cancellation, times: &times)
-        observer?.ran(actions.batch, times: times, from: start, to: time.now())
-        actions.batch.removeAll(keepingCapacity: true)
+        place.runner.run(place.batch, cancellation: cancellation, times: &times)
+        let end = time.now()
+        observer?.ran(place.batch, times: times, from: start, to: end)
+        place.batch.removeAll(keepingCapacity: true)
+        return end
     }
 
     /// Answers what the state gave out, and empties `actions`.

@@ -3,46 +3,62 @@
 
 package import MartletBase
 
-/// What a free instance should do.
+/// What a free thread should do.
 package enum InstanceStep: Equatable, Sendable {
-    /// Run `actions.batch`; `signalsAnother`: work is left for another sleeping instance.
-    case run(signalsAnother: Bool)
+    /// Run `actions.batch` on this instance, then `finish`; `signalsAnother`: work and an instance
+    /// are left for another sleeping thread.
+    case run(instance: Int, signalsAnother: Bool)
     /// Sleep until signalled, or until then.
     case wait(until: MonotonicInstant?)
 }
 
 extension BatcherState {
-    /// An instance is free: forms its next batch.
+    /// A thread is free: forms the next batch, if an instance is idle.
     ///
     /// The first waiting request of the highest level leads; others with its key join it in order
     /// while rows fit, lower levels last. Time limits are applied first, so that nothing past its
     /// deadline is computed.
     package mutating func takeBatch(
-        instance: Int, at now: MonotonicInstant, into actions: inout BatcherActions<Payload>
+        at now: MonotonicInstant, into actions: inout BatcherActions<Payload>
     ) -> InstanceStep {
         expire(at: now, into: &actions)
-        guard waitingCount > 0, !instances[instance].isRunning else { return .wait(until: nil) }
+        guard waitingCount > 0, !idleInstances.isEmpty else { return .wait(until: nil) }
         var rows = collect()
         if policy.joinsRequests, policy.queueDelay > .zero || !policy.preferredRows.isEmpty {
             if let due = dueAfterTrimming(&rows), due > now, !isClosed { return .wait(until: due) }
         }
+        let instance = begin(at: now, isInline: false)
         for position in 0..<scratch.count {
             let index = Int(scratch[position])
             unlink(index)
             levels[Int(slots[index].level)].count -= 1
             waitingCount -= 1
             waitingRows -= slots[index].rows
-            slots[index].phase = .running
-            slots[index].instance = Int32(instance)
             if let payload = payloads[index] { actions.batch.append(payload) }
-            instances[instance].members.append(Int32(index))
+            run(index, on: instance)
         }
+        let isWorkLeft = waitingCount > 0 && !idleInstances.isEmpty
+        return .run(instance: instance, signalsAnother: isWorkLeft)
+    }
+
+    /// Takes an idle instance; there must be one.
+    mutating func begin(at now: MonotonicInstant, isInline: Bool) -> Int {
+        let instance = idleInstances.removeLast()
         instances[instance].isRunning = true
-        instances[instance].live = scratch.count
+        instances[instance].isInline = isInline
+        instances[instance].live = 0
         instances[instance].started = now
-        runningInstances += 1
-        let isWorkLeft = waitingCount > 0 && runningInstances < instances.count
-        return .run(signalsAnother: isWorkLeft)
+        return instance
+    }
+
+    /// Puts a request that is in no list on an instance that has begun.
+    mutating func run(_ index: Int, on instance: Int) {
+        slots[index].phase = .running
+        slots[index].instance = Int32(instance)
+        instances[instance].inputBytes =
+            instances[instance].live == 0 ? slots[index].inputBytes : Int.max
+        instances[instance].live += 1
+        instances[instance].members.append(Int32(index))
     }
 
     /// Fills `scratch` with the slots of the next batch, in order; returns its rows.
@@ -131,7 +147,7 @@ extension BatcherState {
         if policy.preservesOrdering { releaseHeld(into: &actions) }
     }
 
-    private mutating func dropFromOrder(_ index: Int) {
+    mutating func dropFromOrder(_ index: Int) {
         if policy.preservesOrdering { order.drop(slots[index].sequence) }
     }
 

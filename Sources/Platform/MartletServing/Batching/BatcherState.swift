@@ -41,6 +41,9 @@ package struct BatcherActions<Payload> {
 ///
 /// A request is waiting (in its level's list), running (on an instance), held (finished, while
 /// earlier ones are not and order is kept) or gone. Each leaves exactly once: released or refused.
+/// Instances are lent: to threads that ask for a batch, and to callers that offer to run their own
+/// request when it would start at once and such runs are short.
+///
 /// Lists are linked through one slab, so enqueueing, cancelling and finishing are O(1); forming a
 /// batch looks at no more than `scanMax` waiting requests.
 package struct BatcherState<Payload> {
@@ -58,6 +61,7 @@ package struct BatcherState<Payload> {
         var previous: Int32 = -1
         var next: Int32 = -1
         var rows = 0
+        var inputBytes = 0
         var key = BatchKey()
         var arrival = MonotonicInstant(nanoseconds: 0)
         var queueLimit: MonotonicInstant?
@@ -79,6 +83,10 @@ package struct BatcherState<Payload> {
 
     struct Instance {
         var isRunning = false
+        /// A caller runs its own request on it.
+        var isInline = false
+        /// Of a run of one request; otherwise too large to tell anything.
+        var inputBytes = Int.max
         var members: [Int32] = []
         var live = 0
         var started = MonotonicInstant(nanoseconds: 0)
@@ -94,12 +102,13 @@ package struct BatcherState<Payload> {
     var freeSlots: [Int32] = []
     var levels: [Level]
     var instances: [Instance]
+    var idleInstances: [Int]
+    var inlineRuns: InlineRuns
     var expiries = ExpiryHeap()
     var order = ReleaseOrder()
     var scratch: [Int32] = []
     package internal(set) var waitingCount = 0
     package internal(set) var waitingRows = 0
-    package internal(set) var runningInstances = 0
     package private(set) var isClosed = false
     /// A moving average of how long a batch takes, for the advice to come back later.
     var batchNanoseconds: Int64 = 0
@@ -107,11 +116,16 @@ package struct BatcherState<Payload> {
     package init(policy: BatchingPolicy, instances: Int) {
         self.policy = policy
         levels = Array(repeating: Level(), count: max(1, policy.levels.count))
-        self.instances = Array(repeating: Instance(), count: max(1, instances))
+        let count = max(1, instances)
+        self.instances = Array(repeating: Instance(), count: count)
+        idleInstances = Array((0..<count).reversed())
+        inlineRuns = InlineRuns(policy)
     }
 
     /// Requests inside, waiting or running or held.
     package var occupiedCount: Int { slots.count - freeSlots.count }
+
+    package var runningInstances: Int { instances.count - idleInstances.count }
 
     /// Whether an idle instance would find work, or an earlier time to wake at.
     package var hasWaiting: Bool { waitingCount > 0 }
@@ -126,8 +140,10 @@ package struct BatcherState<Payload> {
 
     /// What `enqueue` decided.
     package enum Admission {
-        /// `signals`: an instance sleeps that should look again.
+        /// `signals`: a thread sleeps that should look again.
         case accepted(Ticket, signals: Bool)
+        /// Run the request now, on this instance, and `finish`.
+        case runHere(instance: Int)
         case refused(BatchRefusal)
     }
 
@@ -138,11 +154,18 @@ package struct BatcherState<Payload> {
         package var priority: UInt64
         package var timeout: Duration?
         package var deadline: MonotonicInstant?
+        /// Of all inputs; by default too many for the caller to run the request.
+        package var inputBytes: Int
+        /// The caller would rather run the request than wait for a thread to do so.
+        package var allowsInlineRun: Bool
 
         package init(
             rows: Int = 1, key: BatchKey = BatchKey(), priority: UInt64 = 0,
-            timeout: Duration? = nil, deadline: MonotonicInstant? = nil
+            timeout: Duration? = nil, deadline: MonotonicInstant? = nil,
+            inputBytes: Int = .max, allowsInlineRun: Bool = false
         ) {
+            self.inputBytes = inputBytes
+            self.allowsInlineRun = allowsInlineRun
             self.rows = rows
             self.key = key
             self.priority = priority
@@ -171,6 +194,12 @@ package struct BatcherState<Payload> {
                 .queueFull(waiting: levels[level].count, retryAfter: retryAfter()))
         }
         let wasEmpty = waitingCount == 0
+        // With order kept, only when no earlier result is to come.
+        let runsHere =
+            claim.allowsInlineRun && wasEmpty && !idleInstances.isEmpty
+            && policy.runsAtOnce(rows: claim.rows)
+            && inlineRuns.allows(inputBytes: claim.inputBytes)
+            && (!policy.preservesOrdering || occupiedCount == 0)
         let index = takeSlot()
         payloads[index] = payload
         var slot = Slot()
@@ -178,12 +207,18 @@ package struct BatcherState<Payload> {
         slot.phase = .waiting
         slot.level = Int32(level)
         slot.rows = claim.rows
+        slot.inputBytes = claim.inputBytes
         slot.key = claim.key
         slot.arrival = now
         slot.queueLimit = rules.timeout(requested: claim.timeout).map(now.advanced(by:))
         slot.deadline = claim.deadline
         if policy.preservesOrdering { slot.sequence = order.append() }
         slots[index] = slot
+        if runsHere {
+            let instance = begin(at: now, isInline: true)
+            run(index, on: instance)
+            return .runHere(instance: instance)
+        }
         let ticket = Ticket(slot: Int32(index), generation: slot.generation)
         pushExpiry(index)
         append(index, level: level, delayed: false)
@@ -193,7 +228,7 @@ package struct BatcherState<Payload> {
         let isDue =
             wasEmpty || policy.queueDelay == .zero || claim.deadline != nil
             || waitingRows >= (policy.preferredRows.first ?? policy.rowsMax)
-        return .accepted(ticket, signals: isDue && runningInstances < instances.count)
+        return .accepted(ticket, signals: isDue && !idleInstances.isEmpty)
     }
 
     /// A client goes away. Nothing happens when the request was answered before.
@@ -236,16 +271,27 @@ package struct BatcherState<Payload> {
     }
 
     /// An instance finished its batch: releases the results that are still wanted.
+    /// - Returns: whether a thread sleeps that should look again. One that ran the batch itself
+    ///   looks again anyway.
+    @discardableResult
     package mutating func finish(
         instance: Int, at now: MonotonicInstant, into actions: inout BatcherActions<Payload>
-    ) {
-        guard instances[instance].isRunning else { return }
+    ) -> Bool {
+        guard instances[instance].isRunning else { return false }
+        let isInline = instances[instance].isInline
         let taken = instances[instance].started.duration(to: now).nanosecondsSaturating
         batchNanoseconds =
             batchNanoseconds == 0 ? taken : batchNanoseconds + (taken - batchNanoseconds) / 8
+        inlineRuns.ran(inputBytes: instances[instance].inputBytes, nanoseconds: taken)
         for member in 0..<instances[instance].members.count {
             let index = Int(instances[instance].members[member])
             if slots[index].isAbandoned {
+                freeSlot(index)
+            } else if isInline, let deadline = slots[index].deadline, deadline <= now {
+                if let payload = payloads[index] {
+                    actions.refused.append((payload, .deadlineExceeded))
+                }
+                dropFromOrder(index)
                 freeSlot(index)
             } else if policy.preservesOrdering {
                 slots[index].phase = .held
@@ -257,7 +303,8 @@ package struct BatcherState<Payload> {
         }
         instances[instance].members.removeAll(keepingCapacity: true)
         instances[instance].isRunning = false
-        runningInstances -= 1
+        idleInstances.append(instance)
         if policy.preservesOrdering { releaseHeld(into: &actions) }
+        return isInline && waitingCount > 0
     }
 }

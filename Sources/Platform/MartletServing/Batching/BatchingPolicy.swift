@@ -28,8 +28,18 @@ package struct BatchingPolicy: Sendable {
     package var levels: [Level] = [Level()]
     /// Index of the level for requests that name none.
     package var defaultLevel = 0
+    /// A caller that offers to run its request itself does so while runs of that size take at most
+    /// this long; zero: never. Waking an instance's thread and being woken costs about as much.
+    package var inlineRunLimit: Duration = .microseconds(20)
+    /// Most bytes of input of a request that its caller runs.
+    package var inlineInputBytesMax = 64 << 10
 
     package init() {}
+
+    /// Whether a request that finds an empty queue and an idle instance runs without waiting.
+    func runsAtOnce(rows: Int) -> Bool {
+        !joinsRequests || queueDelay == .zero || rows >= rowsMax || preferredRows.contains(rows)
+    }
 
     /// The policy that a validated configuration asks for.
     package init(_ configuration: ModelConfiguration) {

@@ -36,7 +36,9 @@ package final class TensorExecutor: ModelExecutor {
                 inputs: bound.tensors,
                 claim: BatcherState.Claim(
                     rows: bound.rows, key: bound.key, priority: request.priority,
-                    timeout: request.queueTimeout, deadline: request.deadline),
+                    timeout: request.queueTimeout, deadline: request.deadline,
+                    inputBytes: bound.tensors.reduce(0) { $0 + $1.byteCount },
+                    allowsInlineRun: request.allowsInlineRun),
                 context: request.context
             ) { [self] result, item in
                 completion(

@@ -60,6 +60,11 @@ public struct InferenceRequest: Sendable {
     /// When an answer is of no use any more.
     public var deadline: MonotonicInstant?
     public var context: ServiceContext
+    /// Whether the thread that submits may run the model itself, when nothing waits and such a run
+    /// is known to take some microseconds: the completion then runs before `submit` returns. For
+    /// threads that may not be held up longer but may be held up that long, as event loops; never
+    /// for Swift's cooperative pool.
+    public var allowsInlineRun = false
 
     public init(
         model: String, version: String? = nil, id: String = "", parameters: Parameters = [:],

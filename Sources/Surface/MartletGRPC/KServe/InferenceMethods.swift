@@ -23,9 +23,10 @@ struct InferenceMethods {
             name: "inference.GRPCInferenceService/ModelInfer",
             body: .unary { call, message in
                 do {
-                    let request = try InferenceDecoder.decode(
+                    var request = try InferenceDecoder.decode(
                         message, sharedMemory: host.sharedMemory, deadline: call.deadline,
                         context: call.context)
+                    request.allowsInlineRun = true
                     InferenceMethods.submit(
                         request, to: host, cancellation: call.cancellation
                     ) { result in

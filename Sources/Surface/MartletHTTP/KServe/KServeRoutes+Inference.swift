@@ -32,7 +32,9 @@ extension KServeRoutes {
         let context = request.context
         let registry = host.sharedMemory
         let isShared = requested.contains { $0.parameters["shared_memory_region"] != nil }
-        host.submit(decoded, cancellation: request.cancellation) { result in
+        var submitted = decoded
+        submitted.allowsInlineRun = true
+        host.submit(submitted, cancellation: request.cancellation) { result in
             let result = result.flatMap { response -> Result<InferenceResponse, ServingError> in
                 guard isShared else { return .success(response) }
                 var delivered = response
