@@ -26,6 +26,8 @@ public enum ElementType: UInt8, Sendable, Hashable, CaseIterable {
     case uint4 = 21
     case int4 = 22
     case float4E2M1 = 23
+    /// A power of two, without sign: a scale.
+    case float8E8M0 = 24
     case uint2 = 25
     case int2 = 26
 
@@ -35,7 +37,9 @@ public enum ElementType: UInt8, Sendable, Hashable, CaseIterable {
         case .float64, .int64, .uint64: 64
         case .float32, .int32, .uint32: 32
         case .float16, .bfloat16, .int16, .uint16: 16
-        case .uint8, .int8, .bool, .float8E4M3FN, .float8E4M3FNUZ, .float8E5M2, .float8E5M2FNUZ: 8
+        case .uint8, .int8, .bool, .float8E4M3FN, .float8E4M3FNUZ, .float8E5M2, .float8E5M2FNUZ,
+            .float8E8M0:
+            8
         case .uint4, .int4, .float4E2M1: 4
         case .uint2, .int2: 2
         case .bytes: nil

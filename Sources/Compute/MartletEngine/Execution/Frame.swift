@@ -30,6 +30,8 @@ typealias StepKernel = @convention(c) (UnsafeRawPointer, UnsafeRawPointer) -> In
 enum StepStatus {
     static let done: Int32 = 0
     static let indexOutOfRange: Int32 = 1
+    /// An input's contents are not ones that the operator takes.
+    static let invalidValue: Int32 = 2
 }
 
 /// A step in its plan: fixed size, in contiguous memory.

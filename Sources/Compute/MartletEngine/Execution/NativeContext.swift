@@ -129,6 +129,8 @@ internal import MartletTensor
         switch status {
         case StepStatus.indexOutOfRange:
             EngineError(.invalidInput, "\(node.name): an index is out of range")
+        case StepStatus.invalidValue:
+            EngineError(.invalidInput, "\(node.name): an input holds a value that it cannot take")
         default:
             EngineError(.internal, "\(node.name): the kernel refused its arguments (\(status))")
         }

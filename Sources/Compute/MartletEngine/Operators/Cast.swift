@@ -9,11 +9,14 @@ extension NativeOperator {
     static let cast = NativeOperator(.cast) { node in try lowerCast(node) }
     static let castLike = NativeOperator(.castLike) { node in try lowerCast(node) }
 
+    /// The same bits as another type of the same width.
+    static let bitCast = NativeOperator(.bitCast) { node in try node.alias() }
+
     private static func lowerCast(_ node: Lowering) throws {
         let input = try node.input()
         let output = try node.output()
         if input.elementType == output.elementType { return try node.alias() }
-        try emitCast(node, input, output)
+        try emitCast(node, input, output, saturates: node.int("saturate", default: 1) != 0)
     }
 }
 
@@ -25,7 +28,17 @@ struct CastArguments: BitwiseCopyable {
     var count: Int
 }
 
-func emitCast(_ node: Lowering, _ input: Operand, _ output: Operand) throws {
+/// Emits `output = input` in the output's element type.
+/// - Parameter saturates: whether numbers that an 8-bit float cannot hold become its largest.
+func emitCast(
+    _ node: Lowering, _ input: Operand, _ output: Operand, saturates: Bool = true
+) throws {
+    if input.elementType.smallType != nil {
+        return try emitDecoded(node, input, output)
+    }
+    if output.elementType.smallType != nil {
+        return try emitEncoded(node, input, output, saturates: saturates)
+    }
     try unsafe node.emit(
         castStep,
         CastArguments(

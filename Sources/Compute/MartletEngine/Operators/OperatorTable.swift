@@ -59,6 +59,7 @@ package struct OperatorTable: Sendable {
         .asinh,
         .atan,
         .atanh,
+        .bitCast,
         .bitwiseNot,
         .cast,
         .castLike,
@@ -121,9 +122,20 @@ package struct OperatorTable: Sendable {
         .scaleShift,
         .skipLayerNormalization,
         .softmax,
+        // Language models
+        .causalConvWithState,
+        .linearAttention,
+        .rotaryEmbedding,
+        .scaledAttention,
+        .swiGLU,
+        .tensorScatter,
+        // Losses
+        .negativeLogLikelihoodLoss,
+        .softmaxCrossEntropyLoss,
         // Reductions
         .argMax,
         .argMin,
+        .cumProd,
         .cumSum,
         .reduceL1,
         .reduceL2,

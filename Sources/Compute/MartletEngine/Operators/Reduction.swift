@@ -65,7 +65,17 @@ extension NativeOperator {
     }
 
     static let cumSum = NativeOperator(.cumSum) { node in
+        try lowerCumulation(node, isProduct: false)
+    }
+    static let cumProd = NativeOperator(.cumProd) { node in
+        try lowerCumulation(node, isProduct: true)
+    }
+
+    private static func lowerCumulation(_ node: Lowering, isProduct: Bool) throws {
         let input = try node.input()
+        if input.elementType == .float16 || input.elementType == .bfloat16 {
+            return try node.lowerWidened { try lowerCumulation($0, isProduct: isProduct) }
+        }
         guard let raw = try node.input(1).integers?.first else {
             throw node.failure("the axis must be known before the run")
         }
@@ -73,7 +83,8 @@ extension NativeOperator {
         try unsafe node.emit(
             cumulateStep,
             CumulateArguments(
-                type: node.dtype(input), exclusive: Int32(clamping: node.int("exclusive")),
+                type: node.dtype(input), isProduct: isProduct ? 1 : 0,
+                exclusive: Int32(clamping: node.int("exclusive")),
                 reverse: Int32(clamping: node.int("reverse")), input: input.slot,
                 output: node.output().slot, outer: Int64(input.shape.product(0..<axis)),
                 size: Int64(input.shape[axis]),
@@ -137,6 +148,7 @@ func argumentStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
 
 struct CumulateArguments: BitwiseCopyable {
     var type: martlet_dtype
+    var isProduct: Int32
     var exclusive: Int32
     var reverse: Int32
     var input: Slot
@@ -150,6 +162,7 @@ func cumulateStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
     let arguments = unsafe raw.load(as: CumulateArguments.self)
     let frame = unsafe StepFrame(frame)
     return unsafe martlet_cumulate(
-        arguments.type, 0, arguments.exclusive, arguments.reverse, frame[arguments.input],
+        arguments.type, arguments.isProduct, arguments.exclusive, arguments.reverse,
+        frame[arguments.input],
         frame[arguments.output], arguments.outer, arguments.size, arguments.inner, frame.threads)
 }

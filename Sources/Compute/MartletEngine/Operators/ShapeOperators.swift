@@ -40,16 +40,6 @@ extension NativeOperator {
             node, node.constantOperand(Tensor(numbers, shape: output.shape)), output)
     }
 
-    private static func emitConverted(
-        _ node: Lowering, _ data: Operand, _ output: Operand
-    ) throws {
-        if data.elementType == output.elementType {
-            try emitExpand(node, data, output)
-        } else {
-            try emitCast(node, data, output)
-        }
-    }
-
     private static func emitData(_ node: Lowering, _ tensor: Tensor, _ output: Operand) throws {
         try emitExpand(node, node.constantOperand(tensor.reshaped(to: output.shape)), output)
     }

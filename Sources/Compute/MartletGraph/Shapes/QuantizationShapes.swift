@@ -16,12 +16,15 @@ extension OperatorSchema {
         try context.setOutput(0, type, data.dimensions)
     }
 
-    /// Inputs: data, scale, zero point?. `axis`.
+    /// Inputs: data, scale, zero point?. `axis`, `block_size`, `output_dtype` (the scale's type).
     public static let dequantizeLinear = OperatorSchema(
         "DequantizeLinear"
     ) { context throws(GraphError) in
         let data = try context.type(0)
-        try context.setOutput(0, context.type(1).elementType, data.dimensions)
+        let stated = UInt8(exactly: context.int("output_dtype")).flatMap(
+            ElementType.init(rawValue:))
+        let scaleType = try context.type(1).elementType
+        try context.setOutput(0, stated ?? scaleType, data.dimensions)
     }
 
     /// Outputs: uint8 data, scale, zero point.

@@ -68,6 +68,8 @@ extension OperatorSchema {
     public static let lpNormalization = elementwise("LpNormalization")
     public static let meanVarianceNormalization = elementwise("MeanVarianceNormalization")
     /// Inputs: data, axis. `exclusive`, `reverse`.
+    public static let cumProd = elementwise("CumProd")
+    /// Inputs: data, axis. `exclusive`, `reverse`.
     public static let cumSum = elementwise("CumSum")
     /// Inputs: data, diagonal?. `upper` (1).
     public static let trilu = elementwise("Trilu")
@@ -93,6 +95,20 @@ extension OperatorSchema {
         {
             try context.setValue(0, cast)
         }
+    }
+
+    /// `to`: an element type of the same width, whose meaning the bits take on.
+    public static let bitCast = OperatorSchema("BitCast") { context throws(GraphError) in
+        let data = try context.type(0)
+        guard let raw = UInt8(exactly: context.int("to")), let type = ElementType(rawValue: raw),
+            let width = type.bitWidth
+        else {
+            throw context.failure("the unknown type \(context.int("to"))", code: .unsupported)
+        }
+        if let from = data.elementType, from.bitWidth != width {
+            throw context.failure("\(from) and \(type) differ in width")
+        }
+        try context.setOutput(0, type, data.dimensions)
     }
 
     /// Inputs: data, a tensor of the wanted type.
