@@ -6,6 +6,9 @@ package import MartletTensor
 
 /// Answers the protocol's classification: the k best elements of a row as "value:index[:label]".
 package enum Classification {
+    /// Up to this many are kept by insertion, which is quickest for the few that people ask for.
+    private static let insertedMax = 64
+
     /// - Parameters:
     ///   - isBatched: whether the first dimension counts rows, each classified alone.
     ///   - labels: by index; shorter than the output is fine.
@@ -27,7 +30,8 @@ package enum Classification {
         for row in 0..<rows {
             let base = row * width
             for index in best(values, from: base, width: width, count: kept) {
-                var text = formatted(values[base + index], tensor.elementType) + ":\(index)"
+                let value = formatted(values[base + index], of: tensor, at: base + index)
+                var text = "\(value):\(index)"
                 if index < labels.count { text += ":" + labels[index] }
                 texts.append(text)
             }
@@ -36,24 +40,28 @@ package enum Classification {
         return try BytesTensor.make(texts, shape: shape)
     }
 
-    /// Indices of the largest values, best first; equal values keep their order.
+    /// Indices of the largest values, best first; equal values keep their order, NaN comes last.
     static func best(_ values: [Double], from base: Int, width: Int, count: Int) -> [Int] {
+        func precedes(_ left: Int, _ right: Int) -> Bool {
+            let (first, second) = (values[base + left], values[base + right])
+            return first > second || (second.isNaN && !first.isNaN)
+        }
+        // The client chooses the count: inserting into a long list takes the square of it.
+        if count > insertedMax { return Array((0..<width).sorted(by: precedes).prefix(count)) }
         var kept: [Int] = []
         kept.reserveCapacity(count + 1)
         for index in 0..<width {
-            let value = values[base + index]
-            if kept.count == count, let last = kept.last, !(value > values[base + last]) {
-                continue
-            }
-            let place = kept.firstIndex { value > values[base + $0] } ?? kept.count
+            if kept.count == count, let last = kept.last, !precedes(index, last) { continue }
+            let place = kept.firstIndex { precedes(index, $0) } ?? kept.count
             kept.insert(index, at: place)
             if kept.count > count { kept.removeLast() }
         }
         return kept
     }
 
-    private static func formatted(_ value: Double, _ type: ElementType) -> String {
-        switch type {
+    /// One element as text; 64-bit integers exactly, which no double holds.
+    private static func formatted(_ value: Double, of tensor: Tensor, at index: Int) -> String {
+        switch tensor.elementType {
         case .float32, .float64, .float16, .bfloat16:
             // Six decimals, as std::to_string gives them and clients have learnt to expect.
             guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }
@@ -65,11 +73,15 @@ package enum Classification {
                 return unsafe String(
                     decoding: UnsafeRawBufferPointer(buffer).prefix(Int(length)), as: UTF8.self)
             }
+        case .int64, .uint64:
+            let bits = unsafe tensor.bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
+            return tensor.elementType == .uint64
+                ? String(bits) : String(Int64(bitPattern: bits))
         default: return String(Int64(value))
         }
     }
 
-    /// The elements as doubles; exact for every type here but 64-bit integers above 2⁵³.
+    /// The elements as doubles; to be compared: exact but for 64-bit integers above 2⁵³.
     private static func numbers(_ tensor: Tensor, count: Int) throws(ServingError) -> [Double] {
         let bytes = unsafe tensor.bytes
         func load<T>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
