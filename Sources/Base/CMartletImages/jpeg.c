@@ -11,8 +11,9 @@
 #include <jerror.h>
 
 // A progressive file may hold thousands of nearly empty scans over the whole image: each costs a
-// pass. No encoder writes more than a few dozen.
-enum { scans_max = 200 };
+// pass. No encoder writes more than a dozen or so; a large image may not have many more.
+enum { scans_free = 16, scans_max = 200 };
+static const uint64_t scanned_pixels_max = (uint64_t)1 << 30;
 
 typedef struct {
     struct jpeg_error_mgr manager;
@@ -52,9 +53,14 @@ static void jpeg_silence(j_common_ptr common) { (void)common; }
 static void jpeg_count_scans(j_common_ptr common) {
     jpeg_watch *watch = (jpeg_watch *)common->progress;
     if (!common->is_decompressor) return;
-    if (((j_decompress_ptr)common)->input_scan_number <= scans_max) return;
+    j_decompress_ptr jpeg = (j_decompress_ptr)common;
+    int scans = jpeg->input_scan_number;
+    uint64_t pixels = (uint64_t)jpeg->image_width * jpeg->image_height;
+    if (scans <= scans_free ||
+        (scans <= scans_max && pixels * (uint64_t)scans <= scanned_pixels_max))
+        return;
     snprintf(watch->failure->message->text, sizeof watch->failure->message->text,
-             "more than %d scans", scans_max);
+             "%d scans over %u x %u pixels", scans, jpeg->image_width, jpeg->image_height);
     watch->failure->status = MARTLET_IMAGE_LIMIT;
     longjmp(watch->failure->escape, 1);
 }

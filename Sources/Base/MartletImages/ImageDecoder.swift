@@ -10,6 +10,14 @@ public import MartletBase
 /// they are; EXIF orientation and colour profiles are ignored, as Pillow's `convert("RGB")` does.
 /// The size is checked before anything is allocated for pixels.
 public enum ImageDecoder {
+    /// An image's size in pixels, from its header alone; not checked against any limit.
+    public static func size(
+        of bytes: UnsafeRawBufferPointer
+    ) throws(ImageError) -> (width: Int, height: Int) {
+        let codec = try unsafe Codec(bytes)
+        return try unsafe codec.size(of: bytes)
+    }
+
     /// Decodes one image. Runs on the caller's thread: 10 to 30 ms a megapixel.
     public static func decode(
         _ bytes: UnsafeRawBufferPointer, limits: ImageLimits = ImageLimits()

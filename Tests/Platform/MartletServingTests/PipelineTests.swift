@@ -89,6 +89,22 @@ struct PipelineTests {
         _ = try await host.infer(try images([digit]))
     }
 
+    @Test("more rows than the model's batch, and outputs it has not, are refused before decoding")
+    func refusesEarly() async throws {
+        let host = try await host(PipelineTests.stages)
+        var error = await #expect(throws: ServingError.self) {
+            try await host.infer(try images(Array(repeating: [1], count: 5)))
+        }
+        #expect(error?.message.contains("batch-size must be <= 4") == true)
+        var request = try images([try ScratchFolder.read(PipelineTests.sample)])
+        request.outputs = [RequestedOutput(name: "nothing")]
+        error = await #expect(throws: ServingError.self) { try await host.infer(request) }
+        #expect(error?.message.contains("unexpected inference output 'nothing'") == true)
+        #expect(try host.statistics(model: "m", version: nil)[0].fail.count == 2)
+        request.outputs = [RequestedOutput(name: "scores")]
+        #expect(try await host.infer(request).outputs.map(\.name) == ["scores"])
+    }
+
     @Test(
         "stages out of place are refused at load",
         arguments: ["resize:8", "decode_image", "softmax", "decode_image,normalize:unit,resize:8"])

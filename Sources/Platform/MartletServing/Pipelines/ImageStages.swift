@@ -7,24 +7,45 @@ internal import MartletTensor
 
 /// The stages from an image's bytes to a tensor.
 enum ImageStages {
-    static func decode(_ data: StageData) throws(ServingError) -> StageData {
+    /// Pixels that one pipeline holds decoded, in images of every request together.
+    static let pixelsHeldMax = 2 * ImageLimits().pixelsMax
+
+    /// Decodes every image of the request, once the budget has room for all of them.
+    static func decode(
+        _ data: StageData, _ budget: PixelBudget
+    ) throws(ServingError) -> StageData {
         guard let input = data.tensors.first, input.tensor.elementType == .bytes else {
             throw ServingError(.invalidArgument, "stage 'decode_image' expects one input of BYTES")
         }
-        var result = data
-        var images: [Image] = []
+        let ranges = try BytesTensor.ranges(input.tensor, name: input.name)
         let bytes = unsafe input.tensor.bytes
-        for range in try BytesTensor.ranges(input.tensor, name: input.name) {
-            do throws(ImageError) {
+        do throws(ImageError) {
+            var total = 0
+            for range in ranges {
+                let size = unsafe try ImageDecoder.size(
+                    of: UnsafeRawBufferPointer(rebasing: bytes[range]))
+                total += size.width * size.height
+                guard total <= ImageLimits().pixelsMax else {
+                    throw ImageError(
+                        code: .tooLarge,
+                        message: "decode image: the request's images have more than "
+                            + "\(ImageLimits().pixelsMax) pixels together")
+                }
+            }
+            var result = data
+            result.lease = budget.take(total)
+            var images: [Image] = []
+            images.reserveCapacity(ranges.count)
+            for range in ranges {
                 images.append(
                     unsafe try ImageDecoder.decode(UnsafeRawBufferPointer(rebasing: bytes[range])))
-            } catch {
-                throw ServingError(failure: error)
             }
+            result.images = images
+            result.tensors = []
+            return result
+        } catch {
+            throw ServingError(failure: error)
         }
-        result.images = images
-        result.tensors = []
-        return result
     }
 
     static func resize(
@@ -39,6 +60,7 @@ enum ImageStages {
                         width: crop, height: crop))
             }
             result.images = images
+            result.lease = nil
         } catch {
             throw ServingError(failure: error)
         }

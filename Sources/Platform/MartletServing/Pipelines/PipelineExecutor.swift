@@ -19,21 +19,36 @@ final class PipelineExecutor: ModelExecutor {
 
     private let model: String
     private let inputs: [TensorSpec]
+    private let outputs: [TensorSpec]
+    private let rowsMax: Int
     private let pre: [Step]
     private let post: [Step]
-    private let inner: any ModelExecutor
+    private let statistics: StatisticsRecorder
+    private let time: any TimeSource
+    /// The model itself, and what it takes once the stages before it have run.
+    let inner: any ModelExecutor
+    let innerInputs: [TensorSpec]
     private let gate = ExecutorGate()
     private let inside = Atomic<Int>(0)
     private let insideMax: Int
 
+    /// - Parameters:
+    ///   - served: the model that the stages stand around.
+    ///   - inputs: what clients send; `outputs`, what they get.
     init(
-        model: String, inputs: [TensorSpec], pre: [PreparedStage], post: [PreparedStage],
-        inner: any ModelExecutor, threadsPerStage: Int,
+        around served: ServedModel, inputs: [TensorSpec], outputs: [TensorSpec],
+        pre: [PreparedStage], post: [PreparedStage], threadsPerStage: Int, time: any TimeSource,
         insideMax: Int = PipelineExecutor.insideMaxDefault
     ) {
-        self.model = model
+        model = served.name
+        inner = served.executor
+        innerInputs = served.inputs
+        statistics = served.statistics
+        let batch = served.configuration.maxBatchSize
+        rowsMax = batch > 0 ? batch : TextExecutor.textCountMax
         self.inputs = inputs
-        self.inner = inner
+        self.outputs = outputs
+        self.time = time
         self.insideMax = insideMax
         func steps(_ stages: [PreparedStage]) -> [Step] {
             stages.map {
@@ -57,79 +72,119 @@ final class PipelineExecutor: ModelExecutor {
     ) -> Bool {
         guard gate.enter() else { return false }
         let count = inside.add(1, ordering: .relaxed).newValue
+        let start = time.now()
         let answer: ModelHost.InferenceCompletion = { [self] result in
             completion(result)
             inside.subtract(1, ordering: .relaxed)
             gate.leave()
         }
-        guard count <= insideMax else {
-            answer(
-                .failure(
-                    ServingError(
-                        .unavailable,
-                        "model '\(model)': the pipeline is full (\(insideMax) requests inside)",
-                        retryAfter: .seconds(1))))
-            return true
-        }
-        if let error = check(request) {
+        // The model counts what reaches it; the stages' own failures are counted here.
+        let fail: @Sendable (ServingError) -> Void = { [self] error in
+            statistics.answered(.failure(error), rows: 0, from: start, to: time.now())
             answer(.failure(error))
+        }
+        do throws(ServingError) {
+            guard count <= insideMax else {
+                throw ServingError(
+                    .unavailable,
+                    "model '\(model)': the pipeline is full (\(insideMax) requests inside)",
+                    retryAfter: .seconds(1))
+            }
+            try checkInputs(request)
+            try checkOutputs(request)
+        } catch {
+            fail(error)
             return true
         }
-        let data = StageData(tensors: request.inputs)
-        run(pre, 0, data, cancellation) { [self] result in
+        run(pre, 0, StageData(tensors: request.inputs), cancellation) { [self] result in
             switch result {
-            case .failure(let error): answer(.failure(error))
-            case .success(let data): infer(request, data, cancellation, answer)
+            case .failure(let error): fail(error)
+            case .success(let data): infer(request, data, cancellation, answer, fail)
             }
         }
         return true
     }
 
-    private func check(_ request: InferenceRequest) -> ServingError? {
-        guard !pre.isEmpty else { return nil }
+    private func checkInputs(_ request: InferenceRequest) throws(ServingError) {
+        guard !pre.isEmpty else { return }
         guard let input = request.inputs.first, request.inputs.count == 1,
             input.name == inputs.first?.name
         else {
-            return ServingError(
+            throw ServingError(
                 .invalidArgument,
                 "model '\(model)' takes one input, '\(inputs.first?.name ?? "")' of BYTES")
         }
         guard input.tensor.elementType == .bytes else {
-            return ServingError(
+            throw ServingError(
                 .invalidArgument,
                 "inference input '\(input.name)' data-type is "
                     + "'\(input.tensor.elementType.protocolName ?? "unknown")', but model "
                     + "'\(model)' expects 'BYTES'")
         }
-        guard input.tensor.shape.elementCountChecked ?? 0 > 0 else {
-            return ServingError(.invalidArgument, "model '\(model)': the request holds no element")
+        let count = input.tensor.shape.elementCountChecked ?? 0
+        guard count > 0 else {
+            throw ServingError(.invalidArgument, "model '\(model)': the request holds no element")
         }
-        return nil
+        guard count <= rowsMax else {
+            throw ServingError(BatchRefusal.tooManyRows(max: rowsMax), model: model)
+        }
+    }
+
+    private func checkOutputs(_ request: InferenceRequest) throws(ServingError) {
+        for output in request.outputs where !outputs.contains(where: { $0.name == output.name }) {
+            throw ServingError(
+                .invalidArgument,
+                "unexpected inference output '\(output.name)' for model '\(model)'")
+        }
     }
 
     private func infer(
         _ request: InferenceRequest, _ data: StageData, _ cancellation: Cancellation,
-        _ answer: @escaping ModelHost.InferenceCompletion
+        _ answer: @escaping ModelHost.InferenceCompletion,
+        _ fail: @escaping @Sendable (ServingError) -> Void
     ) {
         var staged = request
         staged.inputs = data.tensors
         if !post.isEmpty { staged.outputs = [] }
+        let (mask, lease) = (data.mask, data.lease)
         let isTaken = inner.submit(staged, cancellation: cancellation) { [self] result in
+            withExtendedLifetime(lease) {}
             guard case .success(let response) = result, !post.isEmpty else {
                 answer(result)
                 return
             }
-            let outputs = StageData(tensors: response.outputs, mask: data.mask)
-            run(post, 0, outputs, cancellation) { result in
-                answer(
-                    result.map { data in
-                        var answered = response
-                        answered.outputs = data.tensors
-                        return answered
-                    })
+            let outputs = StageData(tensors: response.outputs, mask: mask)
+            run(post, 0, outputs, cancellation) { [self] result in
+                do throws(ServingError) {
+                    var answered = response
+                    answered.outputs = try wanted(request, of: try result.get().tensors)
+                    answer(.success(answered))
+                } catch {
+                    fail(error)
+                }
             }
         }
-        if !isTaken { answer(.failure(ServingError(BatchRefusal.closed, model: model))) }
+        if !isTaken { fail(ServingError(BatchRefusal.closed, model: model)) }
+    }
+
+    /// What the client asked for, in its order; everything when it did not say.
+    private func wanted(
+        _ request: InferenceRequest, of tensors: [NamedTensor]
+    ) throws(ServingError) -> [NamedTensor] {
+        if request.outputs.isEmpty { return tensors }
+        var chosen: [NamedTensor] = []
+        for output in request.outputs {
+            guard var named = tensors.first(where: { $0.name == output.name }) else {
+                throw ServingError(
+                    .internal, "model '\(model)' did not make the output '\(output.name)'")
+            }
+            if let count = output.classification {
+                named.tensor = try Classification.topK(
+                    named.tensor, count: count, isBatched: named.tensor.shape.rank > 1, labels: [])
+            }
+            chosen.append(named)
+        }
+        return chosen
     }
 
     /// Sends data through the steps from `index` on, each on its own workers.

@@ -11,6 +11,8 @@ struct StageData: Sendable {
     var tensors: [NamedTensor]
     /// Between decoding and normalising; nil elsewhere.
     var images: [Image]?
+    /// What the images, or the tensor made of them at their full size, take of the budget.
+    var lease: PixelLease?
     /// Which tokens count, kept from tokenising for pooling.
     var mask: Tensor?
 }
@@ -42,7 +44,8 @@ struct PreparedStage: Sendable {
                 inputNames: inputNames
             ).run
         case .decodeImage:
-            run = ImageStages.decode
+            let budget = PixelBudget(pixelsMax: ImageStages.pixelsHeldMax)
+            run = { data throws(ServingError) in try ImageStages.decode(data, budget) }
         case .resize(let shorterSide, let crop):
             run = { data throws(ServingError) in
                 try ImageStages.resize(data, shorterSide: shorterSide, crop: crop)
@@ -70,6 +73,9 @@ struct PreparedStage: Sendable {
 /// BYTES texts → the model's `input_ids`, `attention_mask` and `token_type_ids`, padded to the
 /// longest text.
 private struct TokenizeStage: Sendable {
+    /// Tokens of one request, padding included.
+    static let tokenCountMax = 1 << 22
+
     let tokenizer: Tokenizer
     let lengthMax: Int
     let inputNames: [String]
@@ -100,6 +106,12 @@ private struct TokenizeStage: Sendable {
             }
         }
         let length = max(1, encodings.map(\.count).max() ?? 1)
+        guard encodings.count <= TokenizeStage.tokenCountMax / length else {
+            throw ServingError(
+                .payloadTooLarge,
+                "stage 'tokenize': \(encodings.count) texts padded to \(length) tokens, at most "
+                    + "\(TokenizeStage.tokenCountMax) tokens together")
+        }
         var result = StageData(tensors: [])
         for name in inputNames {
             let tensor = try tensor(encodings, length: length, name)

@@ -24,14 +24,14 @@ extension ModelLoader {
             if case .decodeImage = first { name = "image" }
             inputs = [TensorSpec(name: name, elementType: .bytes, dimensions: [-1])]
         }
+        let outputs = outputs(served.outputs, after: pipeline.post)
         let executor = PipelineExecutor(
-            model: served.name, inputs: inputs, pre: try prepare(pipeline.pre),
-            post: try prepare(pipeline.post), inner: served.executor,
-            threadsPerStage: stageThreads)
+            around: served, inputs: inputs, outputs: outputs, pre: try prepare(pipeline.pre),
+            post: try prepare(pipeline.post), threadsPerStage: stageThreads, time: time)
         return ServedModel(
             name: served.name, version: served.version, configuration: served.configuration,
-            inputs: inputs, outputs: outputs(served.outputs, after: pipeline.post),
-            capabilities: served.capabilities, statistics: served.statistics, executor: executor)
+            inputs: inputs, outputs: outputs, capabilities: served.capabilities,
+            statistics: served.statistics, executor: executor)
     }
 
     /// Stages must follow each other: bytes, images, tensors, and after the model only outputs.
@@ -95,6 +95,9 @@ extension ModelLoader {
         configuration: ModelConfiguration
     ) throws -> ServedModel {
         let table = table.current
+        if table.reaches(candidate.name, from: configuration.ensemble) {
+            throw configuration.invalid("the ensemble is a step of itself")
+        }
         let plan = try EnsemblePlan(configuration) { name, version in
             let found = try? table.find(name, version: version > 0 ? String(version) : nil)
             return found.map { ($0.inputs, $0.outputs) }

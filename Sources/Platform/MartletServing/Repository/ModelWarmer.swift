@@ -17,22 +17,24 @@ package struct ModelWarmer: Sendable {
         self.time = time
     }
 
-    /// Runs the configured requests, or, without any, one of zeros in the smallest shape.
+    /// Runs the configured requests, or, without any, one of zeros in the smallest shape, past the
+    /// stages around the model: zeros are no image.
     /// - Throws: `ServingError` when a configured request fails. The automatic one may fail: its
     ///   shape is a guess.
     package func warm(_ served: ServedModel, folder: String) throws {
         defer { served.statistics.reset() }
         guard !served.configuration.warmups.isEmpty else {
-            guard served.configuration.ensemble == nil, let request = try? automatic(served) else {
-                return
-            }
-            _ = run(request, on: served)
+            guard served.configuration.ensemble == nil else { return }
+            let pipeline = served.executor as? PipelineExecutor
+            let inputs = pipeline?.innerInputs ?? served.inputs
+            guard let request = try? automatic(served.name, inputs) else { return }
+            _ = run(request, on: pipeline?.inner ?? served.executor)
             return
         }
         for warmup in served.configuration.warmups {
             let request = try configured(warmup, served, folder: folder)
             for _ in 0..<warmup.count {
-                if case .failure(let error)? = run(request, on: served) {
+                if case .failure(let error)? = run(request, on: served.executor) {
                     throw ServingError(
                         error.code, "warm-up '\(warmup.name)' failed: \(error.message)",
                         cause: error)
@@ -42,23 +44,25 @@ package struct ModelWarmer: Sendable {
     }
 
     private func run(
-        _ request: InferenceRequest, on served: ServedModel
+        _ request: InferenceRequest, on executor: any ModelExecutor
     ) -> Result<InferenceResponse, ServingError>? {
         let slot = BlockingSlot<Result<InferenceResponse, ServingError>>()
         guard
-            served.executor.submit(
+            executor.submit(
                 request, cancellation: Cancellation(), completion: { slot.fill($0) })
         else { return nil }
         return slot.wait()
     }
 
-    private func automatic(_ served: ServedModel) throws -> InferenceRequest {
-        let inputs = try served.inputs.map { spec in
+    private func automatic(
+        _ model: String, _ specs: [TensorSpec]
+    ) throws -> InferenceRequest {
+        let inputs = try specs.map { spec in
             let dimensions = spec.dimensions.map { $0 < 0 ? 1 : $0 }
             return NamedTensor(
                 name: spec.name, tensor: try zeros(spec.elementType, dimensions))
         }
-        return InferenceRequest(model: served.name, inputs: inputs)
+        return InferenceRequest(model: model, inputs: inputs)
     }
 
     private func configured(
@@ -109,11 +113,11 @@ package struct ModelWarmer: Sendable {
     }
 
     private func zeros(_ type: ElementType, _ dimensions: [Int]) throws -> Tensor {
+        // An empty BYTES element is its length, four bytes of zero.
+        let sized = type == .bytes ? ElementType.uint32 : type
         guard let shape = Shape(dimensions), let count = shape.elementCountChecked,
-            let byteCount = type == .bytes
-                ? count.multipliedReportingOverflow(by: 4).partialValue
-                : type.byteCount(elements: count),
-            byteCount >= 0, byteCount <= ModelWarmer.inputByteCountMax
+            let byteCount = sized.byteCount(elements: count),
+            byteCount <= ModelWarmer.inputByteCountMax
         else {
             throw ServingError(.invalidArgument, "warm-up shape \(dimensions) is too large")
         }
