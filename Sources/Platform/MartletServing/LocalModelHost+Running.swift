@@ -37,19 +37,25 @@ extension LocalModelHost {
     @discardableResult
     public func drain() async -> Bool {
         phase.withLock { $0 = .draining }
-        let entries = table.current.entries
-        let ensembles = entries.filter { $0.value.latest?.configuration.ensemble != nil }.keys
+        let all = Set(table.current.entries.keys)
         let time = SystemTime()
         let limit = time.now().advanced(by: options.drainTimeout)
-        // An ensemble's requests still need its models.
-        for names in [Set(ensembles), Set(entries.keys).subtracting(ensembles)] {
+        var waits = true
+        var isCancelled = false
+        while waits, case let left = table.current, !left.entries.isEmpty {
+            // An ensemble's requests still need its models: those go when it is empty.
+            let names = left.independent
             for name in names { repository.unload(name) { _ in } }
-            while !repository.isDrained(names), time.now() < limit {
-                guard (try? await Task.sleep(for: .milliseconds(5))) != nil else { break }
+            while waits, !repository.isDrained(names) {
+                isCancelled = (try? await Task.sleep(for: .milliseconds(5))) == nil
+                waits = !isCancelled && time.now() < limit
             }
         }
-        let isDrained = repository.isDrained(Set(entries.keys))
-        if !isDrained { options.logger.warning("requests were still running when time was up") }
+        for name in table.current.entries.keys { repository.unload(name) { _ in } }
+        let isDrained = repository.isDrained(all)
+        if !isDrained, !isCancelled {
+            options.logger.warning("requests were still running when time was up")
+        }
         timekeeper.stop()
         return isDrained
     }

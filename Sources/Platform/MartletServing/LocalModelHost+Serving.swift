@@ -81,8 +81,11 @@ extension LocalModelHost {
     public static let version = "0.1.0"
 
     public var isReady: Bool {
-        guard phase.withLock({ $0 == .started }) else { return false }
-        return !options.isReadinessStrict || repository.isSettledWithoutFailure
+        switch phase.withLock({ $0 }) {
+        case .idle, .draining: false
+        case .starting: !options.isReadinessStrict
+        case .started: !options.isReadinessStrict || repository.isSettledWithoutFailure
+        }
     }
 
     /// False for a model or version that is not there: a question, not a mistake.

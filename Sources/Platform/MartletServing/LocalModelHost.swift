@@ -43,7 +43,7 @@ public struct ServingOptions: Sendable {
     public var controlMode = ControlMode.none
     /// In explicit mode: what to load at start; "*" for everything.
     public var startupModels: [String] = []
-    /// Ready only when every model is; otherwise as soon as the first table stands.
+    /// Ready only when every model is; otherwise as soon as requests are answered at all.
     public var isReadinessStrict = true
     public var loadThreads = 2
     /// Threads that encode texts and run the stages around models.

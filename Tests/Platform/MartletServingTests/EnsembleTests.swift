@@ -74,6 +74,7 @@ struct EnsembleTests {
             ([step("a", "START", "END"), step("b", "START", "END")], "END", "made twice"),
             ([step("c", "START", "END")], "END", "not loaded"),
             ([step("a", "NOWHERE", "END")], "END", "'NOWHERE' is never made"),
+            ([step("both", "START", "END")], "END", "step of itself"),
         ])
     func refuses(_ steps: [String], _ output: String, _ part: String) async throws {
         let folder = try repository(EnsembleTests.ensemble(steps.joined(), output: output))
@@ -82,6 +83,35 @@ struct EnsembleTests {
         #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")
         #expect(try host.isReady(model: "a", version: nil))
         #expect(!host.isReady)
+    }
+
+    @Test("ensembles that become each other's steps are refused, and the first goes on")
+    func circle() async throws {
+        let folder = try repository(EnsembleTests.ensemble(EnsembleTests.step("a", "START", "END")))
+        func around(_ model: String) -> String {
+            EnsembleTests.ensemble(
+                """
+                step { model_name: "\(model)" model_version: -1
+                  input_map { key: "START" value: "START" } output_map { key: "END" value: "END" } }
+                """)
+        }
+        try folder.write("outer/config.pbtxt", around("both"))
+        try folder.write("outer/1/empty")
+        var options = ServingOptions(paths: [folder.path])
+        options.controlMode = .explicit
+        options.startupModels = ["*"]
+        let host = LocalModelHost(options, engine: engine)
+        try await host.start()
+        try folder.write("both/config.pbtxt", around("outer"))
+        let error = await #expect(throws: ServingError.self) {
+            try await host.load(model: "both", configuration: nil, files: [:])
+        }
+        #expect(error?.message.contains("step of itself") == true, "\(error?.message ?? "")")
+        let input = try Tensor.floats([1, 2, 3, 4], [1, 4])
+        let response = try await host.infer(
+            InferenceRequest(model: "outer", inputs: [NamedTensor(name: "START", tensor: input)]))
+        #expect(response.outputs[0].tensor.floats == [2, 3, 4, 5])
+        #expect(await host.drain())
     }
 
     @Test("a failing step fails the request with the ensemble named, and nothing hangs")

@@ -118,6 +118,36 @@ struct RepositoryTests {
         #expect(try await answer(host) == 2)
     }
 
+    @Test("a model that cannot be read is its own failure, and labels are part of a model")
+    func modelsOfTheirOwn() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx", "1")
+        try folder.write("m/labels.txt", "one\n")
+        try folder.write(
+            "m/config.pbtxt",
+            """
+            max_batch_size: 2 input { name: "INPUT" data_type: TYPE_FP32 dims: 4 }
+            output { name: "OUTPUT" data_type: TYPE_FP32 dims: 4 label_filename: "labels.txt" }
+            """)
+        try folder.write("huge/config.pbtxt", String(repeating: "#", count: 2 << 20))
+        let host = try await explicit(folder)
+        try await host.load(model: "m", configuration: nil, files: [:])
+        let error = await #expect(throws: ServingError.self) {
+            try await host.load(model: "huge", configuration: nil, files: [:])
+        }
+        #expect(error?.message.contains("more than the limit") == true)
+        var request = try request()
+        request.outputs = [RequestedOutput(name: "OUTPUT", classification: 1)]
+        func label() async throws -> [String] {
+            let tensor = try await host.infer(request).outputs[0].tensor
+            return try BytesTensor.texts(tensor, name: "OUTPUT")
+        }
+        #expect(try await label() == ["1.000000:0:one"])
+        try folder.write("m/labels.txt", "uno\n")
+        try await host.load(model: "m", configuration: nil, files: [:])
+        #expect(try await label() == ["1.000000:0:uno"])
+    }
+
     @Test("files that a load call brings are served, with its configuration")
     func uploadedFiles() async throws {
         let folder = try ScratchFolder()
@@ -177,6 +207,17 @@ struct RepositoryTests {
         }
         #expect(answered == 11_111)
         #expect(loads.answered == 2)
+        // Taken away and put back unchanged, it is loaded anew.
+        let aside = try ScratchFolder()
+        for (from, to) in [(folder.path, aside.path), (aside.path, folder.path)] {
+            unsafe #expect(rename(from + "/m", to + "/m") == 0)
+            let isBack = to == folder.path
+            for _ in 0..<400 where host.models().isEmpty == isBack {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(host.models().isEmpty != isBack)
+            if !isBack { #expect(host.index(readyOnly: false).isEmpty) }
+        }
         running.cancel()
         try await running.value
     }

@@ -53,7 +53,9 @@ extension ConfigurationFields {
                 case "FORMAT_NCHW", "2": parsed.format = .nchw
                 default: throw inner.failure("is no format")
                 }
-            case "optional": parsed.isOptional = try inner.bool()
+            case "optional":
+                parsed.isOptional = try inner.bool()
+                if parsed.isOptional { try leftOver(inner, ["optional"], in: "input.") }
             default:
                 try leftOver(
                     inner,
@@ -107,8 +109,9 @@ extension ConfigurationFields {
                 if !name.isEmpty { group.name = name }
             case "count":
                 let count = try inner.number()
-                guard count >= 0, count <= 1024 else {
-                    throw inner.failure("is \(count), expected 1 to 1024")
+                guard count >= 0, count <= ConfigurationFields.instanceCountMax else {
+                    throw inner.failure(
+                        "is \(count), expected 1 to \(ConfigurationFields.instanceCountMax)")
                 }
                 group.count = max(1, Int(count))
             case "kind":
@@ -132,6 +135,11 @@ extension ConfigurationFields {
             }
         }
         configuration.instanceGroups.append(group)
+        guard configuration.instanceCount <= ConfigurationFields.instanceCountMax else {
+            throw field.failure(
+                "makes \(configuration.instanceCount) instances, at most "
+                    + "\(ConfigurationFields.instanceCountMax) are run")
+        }
     }
 
     mutating func dynamicBatching(_ field: PBTextField) throws(FormatError) {

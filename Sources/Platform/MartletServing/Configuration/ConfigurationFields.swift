@@ -24,6 +24,9 @@ struct ConfigurationFields {
         "model_repository_agents", "response_cache", "runtime", "model_metrics",
     ]
 
+    /// Instances of one model, over all groups: each is a thread with an arena.
+    static let instanceCountMax = 1024
+
     /// Platforms and back ends whose models our engine runs.
     static let platforms: Set<String> = [
         "", "onnxruntime_onnx", "onnxruntime", "martlet", "ensemble",

@@ -24,6 +24,8 @@ package enum ConfigurationReader {
             return try read(text: bytes, path: path, name: candidate.name)
         case .json(let bytes):
             return try read(json: bytes, name: candidate.name)
+        case .unreadable(let reason):
+            throw ServingError(.invalidArgument, "model '\(candidate.name)': \(reason)")
         }
     }
 

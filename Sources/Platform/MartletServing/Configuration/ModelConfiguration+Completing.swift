@@ -17,6 +17,11 @@ extension ModelConfiguration {
         with signature: ModelSignature
     ) throws(ServingError) -> ServedSignature {
         if platform.isEmpty, backend.isEmpty { (platform, backend) = ("martlet", "martlet") }
+        if platform.isEmpty {
+            platform = backend == "onnxruntime" ? "onnxruntime_onnx" : backend
+        } else if backend.isEmpty {
+            backend = platform == "onnxruntime_onnx" ? "onnxruntime" : platform
+        }
         try checkNames(inputs.map(\.name), known: signature.inputs, "input")
         try checkNames(outputs.map(\.name), known: signature.outputs, "output")
         if !inputs.isEmpty, inputs.count != signature.inputs.count {

@@ -45,6 +45,11 @@ package struct ModelCandidate: Sendable, Hashable {
         self.configuration = configuration
         self.versions = versions
     }
+
+    /// The file or folder that it was found as.
+    var path: String {
+        if case .onnxFile(let path)? = versions.first?.location { path } else { folder }
+    }
 }
 
 /// A configuration as somebody wrote it.
@@ -53,6 +58,16 @@ package enum ConfigurationSource: Sendable, Hashable {
     case text([UInt8], path: String)
     /// The JSON of a load call.
     case json([UInt8])
+    /// A config.pbtxt that cannot be read, and why: a fault of this model, not of the repository.
+    case unreadable(String)
+
+    /// What warnings about it begin with.
+    var place: String {
+        switch self {
+        case .text(_, let path): path
+        case .json, .unreadable: "the configuration"
+        }
+    }
 }
 
 extension ModelConfiguration.VersionPolicy {

@@ -101,6 +101,8 @@ package struct ModelLoader: Sendable {
     ) throws -> ServedModel {
         var configuration = configuration
         let signature = try configuration.complete(with: session.signature)
+        // Before the batcher, whose threads would go on without anybody to close them.
+        let labels = try labels(configuration, folder: candidate.folder)
         let number = String(version.number)
         let statistics = StatisticsRecorder(name: candidate.name, version: number)
         statistics.setMemory(bytes: session.memoryBytes)
@@ -114,7 +116,7 @@ package struct ModelLoader: Sendable {
         }
         let executor = TensorExecutor(
             model: candidate.name, version: number, signature: signature,
-            labels: try labels(configuration, folder: candidate.folder), batcher: batcher)
+            labels: labels, batcher: batcher)
         do {
             return try pipelined(
                 ServedModel(

@@ -11,10 +11,13 @@ extension ModelRepository {
         let name = candidate.name
         var configuration: ModelConfiguration
         let targets: [Int64]
+        records.withLock { $0[name]?.isForgotten = false }
         do {
             let read = try ConfigurationReader.read(candidate)
             for warning in read.warnings {
-                logger.warning("\(warning)", metadata: ["model": "\(name)"])
+                logger.warning(
+                    "\(candidate.configuration?.place ?? ""): \(warning)",
+                    metadata: ["model": "\(name)"])
             }
             configuration = read.configuration
             if let pipeline = candidate.pipeline { configuration.pipeline = pipeline }
@@ -118,13 +121,17 @@ extension ModelRepository {
                 if let old = record.versions[number]?.served { retired.append((number, old, true)) }
                 record.versions[number]?.served = served
             }
-            for (number, version) in record.versions where !targets.contains(number) {
-                guard !keepsOthers, let old = version.served else { continue }
-                retired.append((number, old, false))
-                record.versions[number]?.served = nil
-                _ = record.versions[number]?.lifecycle.step(.unload)
-            }
             let present = Set(record.candidate.versions.map(\.number))
+            for (number, version) in record.versions where !targets.contains(number) {
+                if let old = version.served {
+                    if keepsOthers { continue }
+                    retired.append((number, old, false))
+                    record.versions[number]?.served = nil
+                } else if present.contains(number) {
+                    continue
+                }
+                record.versions[number]?.lifecycle.step(.unload)
+            }
             record.versions = record.versions.filter { number, version in
                 version.lifecycle.phase != .unloaded || present.contains(number)
             }
@@ -143,7 +150,7 @@ extension ModelRepository {
             for (number, version) in record.versions {
                 if let served = version.served { retired.append((number, served, false)) }
                 record.versions[number]?.served = nil
-                _ = record.versions[number]?.lifecycle.step(.unload)
+                record.versions[number]?.lifecycle.step(.unload)
             }
             record.failure = nil
             records[name] = record
@@ -157,8 +164,11 @@ extension ModelRepository {
         records.withLock { $0[name]?.closing += retired.count }
         for (number, served, isReplaced) in retired {
             served.executor.close { [weak self] in
-                self?.records.withLock { $0[name]?.closing -= 1 }
                 if !isReplaced { self?.step(name, number, .drained) }
+                self?.records.withLock { records in
+                    records[name]?.closing -= 1
+                    if records[name]?.isOver == true { records[name] = nil }
+                }
             }
         }
     }
@@ -166,7 +176,7 @@ extension ModelRepository {
     private func step(_ name: String, _ number: Int64, _ event: VersionLifecycle.Event) {
         records.withLock { records in
             var record = records[name]?.versions[number] ?? VersionRecord()
-            _ = record.lifecycle.step(event)
+            record.lifecycle.step(event)
             records[name]?.versions[number] = record
         }
     }

@@ -40,7 +40,14 @@ package final class ModelRepository: Sendable {
         var pending: [@Sendable () -> Void] = []
         /// Versions taken out of the table whose last requests still run.
         var closing = 0
+        /// Gone from the repository: the record stays only for what still runs or waits.
+        var isForgotten = false
+
+        var isOver: Bool { isForgotten && !isBusy && closing == 0 }
     }
+
+    /// Changes of one model that may wait for the one under way; more are refused.
+    private static let pendingMax = 64
 
     let records = Mutex<[String: Record]>([:])
     let table: ModelTableReference
@@ -66,7 +73,7 @@ package final class ModelRepository: Sendable {
 
     /// Names known, with the candidate last applied.
     package var candidates: [String: ModelCandidate] {
-        records.withLock { $0.mapValues(\.candidate) }
+        records.withLock { $0.filter { !$0.value.isForgotten }.mapValues(\.candidate) }
     }
 
     /// Whether every model answers or was taken out of service on purpose. A version that goes on
@@ -90,6 +97,7 @@ package final class ModelRepository: Sendable {
     package func index(readyOnly: Bool) -> [RepositoryEntry] {
         let entries = records.withLock { records -> [RepositoryEntry] in
             records.flatMap { name, record -> [RepositoryEntry] in
+                if record.isForgotten { return [] }
                 var entries = record.versions.map { number, version -> RepositoryEntry in
                     let (state, reason) = version.lifecycle.indexState
                     return RepositoryEntry(
@@ -120,13 +128,13 @@ package final class ModelRepository: Sendable {
     }
 
     /// Takes a model out of service; what is inside it is still answered.
-    /// - Parameter forgets: leave no trace in the index either.
+    /// - Parameter forgets: leave no trace of it, so that the same files, come back, are new.
     package func unload(
         _ name: String, forgets: Bool = false, completion: @escaping Completion
     ) {
         enqueue(name, creating: nil, completion: completion) { [self] in
             retireAll(name)
-            if forgets { records.withLock { $0[name]?.versions = [:] } }
+            if forgets { records.withLock { $0[name]?.isForgotten = true } }
             return .success(())
         }
     }
@@ -152,13 +160,15 @@ package final class ModelRepository: Sendable {
             completion(result)
             startNext(name)
         }
-        enum Turn { case now, later, unknown }
+        enum Turn { case now, later, unknown, tooMany }
         let turn = records.withLock { records -> Turn in
             if records[name] == nil {
                 guard let candidate else { return .unknown }
                 records[name] = Record(candidate: candidate)
             }
             guard records[name]?.isBusy == false else {
+                let waiting = records[name]?.pending.count ?? 0
+                guard waiting < ModelRepository.pendingMax else { return .tooMany }
                 records[name]?.pending.append(job)
                 return .later
             }
@@ -170,20 +180,26 @@ package final class ModelRepository: Sendable {
         case .unknown:
             completion(
                 .failure(ServingError(.notFound, "failed to unload '\(name)', unknown model")))
+        case .tooMany: completion(.failure(ModelRepository.tooManyLoads(name)))
         case .now:
             guard loaders.submit(job) else {
-                completion(
-                    .failure(ServingError(.unavailable, "model '\(name)': too many loads wait")))
+                completion(.failure(ModelRepository.tooManyLoads(name)))
                 startNext(name)
                 return
             }
         }
     }
 
+    private static func tooManyLoads(_ name: String) -> ServingError {
+        ServingError(
+            .unavailable, "model '\(name)': too many loads wait", retryAfter: .seconds(1))
+    }
+
     private func startNext(_ name: String) {
         let next = records.withLock { records -> (@Sendable () -> Void)? in
-            guard let pending = records[name]?.pending, let first = pending.first else {
+            guard let record = records[name], let first = record.pending.first else {
                 records[name]?.isBusy = false
+                if records[name]?.isOver == true { records[name] = nil }
                 return nil
             }
             records[name]?.pending.removeFirst()

@@ -40,6 +40,29 @@ package final class ModelTable: Sendable {
         return found
     }
 
+    /// Whether an ensemble's steps, or those of ensembles among them, lead to the model `name`.
+    func reaches(_ name: String, from ensemble: ModelConfiguration.Ensemble?) -> Bool {
+        var waiting = ensemble?.steps.map(\.modelName) ?? []
+        var seen: Set<String> = []
+        while let next = waiting.popLast() {
+            if next == name { return true }
+            guard seen.insert(next).inserted else { continue }
+            for served in entries[next]?.versions ?? [] {
+                waiting += served.configuration.ensemble?.steps.map(\.modelName) ?? []
+            }
+        }
+        return false
+    }
+
+    /// The models that no ensemble of the table is made of: what may be taken out first. All, where
+    /// each is part of another.
+    var independent: Set<String> {
+        let used = entries.values.flatMap(\.versions)
+            .flatMap { $0.configuration.ensemble?.steps.map(\.modelName) ?? [] }
+        let free = Set(entries.keys).subtracting(used)
+        return free.isEmpty ? Set(entries.keys) : free
+    }
+
     /// The table with one model's versions replaced; none takes the model out.
     func replacing(_ name: String, with versions: [ServedModel]) -> ModelTable {
         var entries = entries

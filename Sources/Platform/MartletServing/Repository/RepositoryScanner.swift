@@ -30,8 +30,8 @@ package struct RepositoryScanner: Sendable {
                 if let other = found[candidate.name] {
                     throw ServingError(
                         .invalidArgument,
-                        "model '\(candidate.name)' is in two places: '\(other.folder)' and "
-                            + "'\(candidate.folder)'")
+                        "model '\(candidate.name)' is in two places: '\(other.path)' and "
+                            + "'\(candidate.path)'")
                 }
                 found[candidate.name] = candidate
             }
@@ -51,7 +51,7 @@ package struct RepositoryScanner: Sendable {
             else { continue }
             for child in [name, name + ".onnx"] {
                 let inner = PathName.join(path, child)
-                if FileSystem.exists(inner), let candidate = try model(at: inner) {
+                if FileSystem.exists(inner), let candidate = try self.child(inner) {
                     return candidate
                 }
             }
@@ -84,7 +84,20 @@ package struct RepositoryScanner: Sendable {
         }
         let names = try FileSystem.list(path, limit: RepositoryScanner.modelCountMax)
         return try names.filter { !$0.hasPrefix(".") }.compactMap {
-            try model(at: PathName.join(path, $0))
+            try child(PathName.join(path, $0))
+        }
+    }
+
+    /// A repository's entry; one that cannot be read is its own failure, not the others'.
+    private func child(_ path: String) throws -> ModelCandidate? {
+        do {
+            return try model(at: path)
+        } catch let error as StorageError {
+            if error.code == .notFound { return nil }
+            var broken = ModelCandidate(
+                name: PathName.baseName(path), folder: path, versions: [])
+            broken.configuration = .unreadable(error.message)
+            return broken
         }
     }
 
@@ -110,23 +123,44 @@ package struct RepositoryScanner: Sendable {
                         fingerprint: RepositoryScanner.fingerprint(path))
                 ])
         }
+        return try modelFolder(path)
+    }
+
+    /// A folder in Triton's layout; nil when it has neither a configuration nor a version.
+    private func modelFolder(_ path: String) throws -> ModelCandidate? {
         let configurationPath = PathName.join(path, "config.pbtxt")
-        let versions = try FileSystem.list(path).compactMap { name -> ModelCandidate.Version? in
+        let names = try FileSystem.list(path)
+        // Labels and tokenizers lie beside the versions and belong to each.
+        var shared = Hasher()
+        for name in names
+        where name != "config.pbtxt" && !name.hasPrefix(".")
+            && FileSystem.isRegularFile(PathName.join(path, name))
+        {
+            shared.combine(name)
+            RepositoryScanner.combine(PathName.join(path, name), into: &shared)
+        }
+        let sharedFingerprint = UInt64(truncatingIfNeeded: shared.finalize())
+        let versions = names.compactMap { name -> ModelCandidate.Version? in
             let folder = PathName.join(path, name)
             guard let number = Int64(name), number > 0, String(number) == name,
                 FileSystem.isDirectory(folder)
             else { return nil }
             return ModelCandidate.Version(
                 number: number, location: .folder(folder),
-                fingerprint: RepositoryScanner.fingerprint(folder))
+                fingerprint: RepositoryScanner.fingerprint(folder) ^ sharedFingerprint)
         }.sorted { $0.number < $1.number }
-        guard FileSystem.isRegularFile(configurationPath) || !versions.isEmpty else { return nil }
-        var candidate = ModelCandidate(name: base, folder: path, versions: versions)
-        if FileSystem.isRegularFile(configurationPath) {
+        let hasConfiguration = FileSystem.isRegularFile(configurationPath)
+        guard hasConfiguration || !versions.isEmpty else { return nil }
+        var candidate = ModelCandidate(
+            name: PathName.baseName(path), folder: path, versions: versions)
+        guard hasConfiguration else { return candidate }
+        do throws(StorageError) {
             candidate.configuration = .text(
                 try FileSystem.readAll(
                     configurationPath, limit: RepositoryScanner.configurationByteCountMax),
                 path: configurationPath)
+        } catch {
+            candidate.configuration = .unreadable(error.message)
         }
         return candidate
     }

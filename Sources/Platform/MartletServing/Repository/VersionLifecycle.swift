@@ -4,10 +4,11 @@
 /// One model version's life as a pure state machine.
 ///
 ///     unloaded → loading → warming → ready → draining → unloaded
-///                   ↓         ↓
-///                 failed    failed
+///                   ↓         ↓                 ↓
+///                 failed    failed           loading
 ///
-/// A version that is unloaded while it loads is dropped as soon as the load returns.
+/// One model changes at a time, so a version is never unloaded while it loads; it may be loaded
+/// again while the last requests of its former self still run.
 package struct VersionLifecycle: Sendable, Equatable {
     package enum Phase: Sendable, Equatable {
         case unloaded
@@ -28,64 +29,21 @@ package struct VersionLifecycle: Sendable, Equatable {
         case drained
     }
 
-    /// What the shell must do next.
-    package enum Action: Sendable, Equatable {
-        case startLoading
-        case startWarming
-        /// Put the version into the table that requests read.
-        case publish
-        /// Take it out of the table, then close it.
-        case retire
-        /// Free what was loaded; it was never published.
-        case discard
-    }
-
     package private(set) var phase = Phase.unloaded
-    private var isUnwanted = false
 
     package init() {}
 
     /// Changes the phase; an event that makes no sense in it changes nothing.
-    package mutating func step(_ event: Event) -> Action? {
+    package mutating func step(_ event: Event) {
         switch (phase, event) {
-        case (.unloaded, .load), (.failed, .load):
-            phase = .loading
-            isUnwanted = false
-            return .startLoading
-        case (.loading, .load), (.warming, .load):
-            isUnwanted = false
-            return nil
-        case (.loading, .loaded):
-            if isUnwanted {
-                phase = .unloaded
-                return .discard
-            }
-            phase = .warming
-            return .startWarming
-        case (.warming, .warmed):
-            if isUnwanted {
-                phase = .unloaded
-                return .discard
-            }
-            phase = .ready
-            return .publish
+        case (.unloaded, .load), (.failed, .load), (.draining, .load): phase = .loading
+        case (.loading, .loaded): phase = .warming
+        case (.warming, .warmed): phase = .ready
         case (.loading, .failed(let reason)), (.warming, .failed(let reason)):
-            phase = isUnwanted ? .unloaded : .failed(reason: reason)
-            return nil
-        case (.loading, .unload), (.warming, .unload):
-            isUnwanted = true
-            return nil
-        case (.ready, .unload):
-            phase = .draining
-            return .retire
-        case (.draining, .drained):
-            phase = .unloaded
-            return nil
-        case (.failed, .unload):
-            phase = .unloaded
-            return nil
-        default:
-            return nil
+            phase = .failed(reason: reason)
+        case (.ready, .unload): phase = .draining
+        case (.draining, .drained), (.failed, .unload): phase = .unloaded
+        default: break
         }
     }
 
