@@ -66,7 +66,8 @@ public final class Tokenizer: Sendable {
         truncation = if let field = part("truncation") { try Truncation(field) } else { nil }
         padding = if let field = part("padding") { try Padding(field) } else { nil }
         vocabularySize = max(
-            model.vocabulary.count, (added.tokens.map { Int($0.id) }.max() ?? -1) + 1)
+            model.vocabulary.count, (added.tokens.map { Int($0.id) }.max() ?? -1) + 1,
+            postProcessor.idEnd)
     }
 
     /// Token ids are below this.

@@ -18,6 +18,10 @@ struct TokenizerFileTests {
         }
     }
 
+    /// Makes every letter a eight.
+    private static let doubling =
+        #"{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaa"}"#
+
     @Test(
         "Errors name the field",
         arguments: [
@@ -58,6 +62,14 @@ struct TokenizerFileTests {
             (
                 #"{"model":{"type":"WordLevel","vocab":{"a":0}},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x","type_id":0}}],"pair":[]}}"#,
                 "post_processor.single[0].SpecialToken.id"
+            ),
+            (
+                #"{"model":{"type":"WordLevel","vocab":{"a":0}},"pre_tokenizer":{"type":"CharDelimiterSplit","delimiter":""}}"#,
+                "pre_tokenizer.delimiter: must not be empty"
+            ),
+            (
+                #"{"model":{"type":"WordLevel","vocab":{"a":0}},"normalizer":{"type":"Sequence","normalizers":[\#(doubling),\#(doubling),\#(doubling)]}}"#,
+                "normalizer: its replacements make a text 512 times as long"
             ),
         ])
     func errors(text: String, expected: String) {

@@ -50,9 +50,14 @@ extension TextEncoder {
                 "fill: expected \(roles.count) tensors of INT64 \(shape), got "
                     + tensors.map { "\($0.elementType) \($0.shape)" }.joined(separator: ", "))
         }
-        for encoding in encodings where encoding.count > bucket || encoding.ids.isEmpty {
+        for encoding in encodings
+        where encoding.count > bucket || encoding.ids.isEmpty
+            || encoding.typeIDs.count != encoding.count
+        {
             throw LanguageError(
-                .invalidInput, "fill: a text of \(encoding.count) tokens in a bucket of \(bucket)")
+                .invalidInput,
+                "fill: a text of \(encoding.count) tokens and \(encoding.typeIDs.count) types in "
+                    + "a bucket of \(bucket)")
         }
         for (role, tensor) in zip(roles, tensors) { fill(encodings, bucket, role, tensor) }
     }
@@ -78,9 +83,7 @@ extension TextEncoder {
             case .types:
                 for typeID in encoding.typeIDs { put(Int64(typeID)) }
             }
-            let written =
-                role == .types ? encoding.typeIDs.count : encoding.ids.count
-            for _ in written..<max(written, bucket) { put(role == .ids ? padTokenID : 0) }
+            for _ in encoding.count..<bucket { put(role == .ids ? padTokenID : 0) }
         }
     }
 }

@@ -77,7 +77,7 @@ public struct EncoderConfiguration: Sendable, Hashable {
             family == .distilbert ? 0 : try file.integer("type_vocab_size", in: 0...256) ?? 2
         layerNormEpsilon = Float(try file.number("layer_norm_eps") ?? 1e-12)
         padTokenID =
-            try file.integer("pad_token_id", in: 0...vocabularySize)
+            try file.integer("pad_token_id", in: 0...vocabularySize - 1)
             ?? (family == .roberta ? 1 : 0)
         architectures = try file.strings("architectures")
         activation = try EncoderConfiguration.activation(file)

@@ -26,7 +26,7 @@ extension Decoder {
         case "Replace":
             self = .replace(
                 try field.required("pattern").pattern(),
-                with: try field.required("content").bytes())
+                with: try field.required("content").insertedBytes())
         case "Sequence":
             var parts: [Decoder] = []
             for part in try field.required("decoders").elements() {

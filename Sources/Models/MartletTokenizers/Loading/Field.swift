@@ -44,6 +44,29 @@ struct Field {
 
     func bytes() throws(TokenizerError) -> [UInt8] { Array(try string().utf8) }
 
+    /// A string's bytes, at least one.
+    func filledBytes() throws(TokenizerError) -> [UInt8] {
+        let bytes = try bytes()
+        guard !bytes.isEmpty else {
+            throw TokenizerError(.invalidFile, "\(path): must not be empty")
+        }
+        return bytes
+    }
+
+    /// A string's bytes that may be put into a text any number of times.
+    func insertedBytes() throws(TokenizerError) -> [UInt8] {
+        let bytes = try bytes()
+        guard bytes.count <= Field.insertedBytesMax else {
+            throw TokenizerError(
+                .limitExceeded,
+                "\(path): \(bytes.count) bytes are more than the \(Field.insertedBytesMax) that "
+                    + "are inserted")
+        }
+        return bytes
+    }
+
+    private static let insertedBytesMax = 64
+
     func bool() throws(TokenizerError) -> Bool {
         guard let flag = value.boolValue else { throw wrong("a boolean") }
         return flag
@@ -72,12 +95,7 @@ struct Field {
 
     /// `{"String": "…"}` or `{"Regex": "…"}`.
     func pattern() throws(TokenizerError) -> TextPattern {
-        if let literal = try member("String")?.bytes() {
-            guard !literal.isEmpty else {
-                throw TokenizerError(.invalidFile, "\(path).String: must not be empty")
-            }
-            return .literal(literal)
-        }
+        if let literal = try member("String") { return .literal(try literal.filledBytes()) }
         guard let regex = try member("Regex") else { throw wrong("a String or Regex pattern") }
         guard let pattern = TextPattern(regex: try regex.string()) else {
             throw regex.unsupported("the regular expression \(try regex.string())")

@@ -2,7 +2,20 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 extension Normalizer {
+    /// Replacements in a row may make a text this many times as long.
+    private static let growthMax = 256
+
     init(_ field: Field) throws(TokenizerError) {
+        self = try Normalizer(part: field)
+        guard growth <= Normalizer.growthMax else {
+            throw TokenizerError(
+                .limitExceeded,
+                "\(field.path): its replacements make a text \(growth) times as long, at most "
+                    + "\(Normalizer.growthMax) times are allowed")
+        }
+    }
+
+    private init(part field: Field) throws(TokenizerError) {
         switch try field.type() {
         case "BertNormalizer":
             let lowercases = try field.bool("lowercase", default: true)
@@ -25,15 +38,28 @@ extension Normalizer {
         case "Replace":
             self = .replace(
                 try field.required("pattern").pattern(),
-                with: try field.required("content").bytes())
-        case "Prepend": self = .prepend(try field.required("prepend").bytes())
+                with: try field.required("content").insertedBytes())
+        case "Prepend": self = .prepend(try field.required("prepend").insertedBytes())
         case "Sequence":
             var parts: [Normalizer] = []
             for part in try field.required("normalizers").elements() {
-                parts.append(try Normalizer(part))
+                parts.append(try Normalizer(part: part))
             }
             self = .sequence(parts)
         case let other: throw field.unsupported("the normalizer \(other)")
+        }
+    }
+
+    /// How many times as long replacements may make a text; saturates.
+    private var growth: Int {
+        switch self {
+        case .replace(let pattern, let replacement):
+            var shortest = 1
+            if case .literal(let literal) = pattern { shortest = literal.count }
+            return max(1, (replacement.count + shortest - 1) / shortest)
+        case .sequence(let parts):
+            return parts.reduce(1) { min($0, 1 << 30) * min($1.growth, 1 << 30) }
+        default: return 1
         }
     }
 }

@@ -26,7 +26,7 @@ extension PreTokenizer {
                 inverted: try field.bool("invert", default: false))
         case "CharDelimiterSplit":
             self = .split(
-                .literal(try field.required("delimiter").bytes()), .removed, inverted: false)
+                .literal(try field.required("delimiter").filledBytes()), .removed, inverted: false)
         case "Metaspace": self = .metaspace(try Metaspace(field))
         case "Sequence": self = .sequence(try PreTokenizer.parts(field))
         case let other: throw field.unsupported("the pre-tokenizer \(other)")
@@ -59,7 +59,7 @@ extension PreTokenizer {
 
 extension Metaspace {
     init(_ field: Field) throws(TokenizerError) {
-        replacement = try field.member("replacement")?.bytes() ?? Array("▁".utf8)
+        replacement = try field.member("replacement")?.insertedBytes() ?? Array("▁".utf8)
         splits = try field.bool("split", default: true)
         guard !replacement.isEmpty else {
             throw TokenizerError(.invalidFile, "\(field.path).replacement: must not be empty")

@@ -4,9 +4,8 @@
 /// A word's symbols while they are being merged.
 ///
 /// Short words are merged by looking for the best pair each time; long ones over a linked list,
-/// rank
-/// by rank, or with a heap where the merges are in no order that allows it. All join the pair of
-/// lowest rank, the leftmost of equals.
+/// rank by rank, or with a heap where the merges are in no order that allows it. All join the pair
+/// of lowest rank, the leftmost of equals.
 struct SymbolList: Sendable {
     private static let shortMax = 48
 

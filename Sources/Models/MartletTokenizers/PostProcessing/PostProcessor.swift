@@ -23,6 +23,14 @@ struct PostProcessor: Sendable {
 
     func items(isPair: Bool) -> [Item] { isPair ? pair : single }
 
+    /// The ids that it adds are below this.
+    var idEnd: Int {
+        let ids = (single + pair).flatMap { item -> [Int32] in
+            if case .special(let ids, _) = item { ids } else { [] }
+        }
+        return ids.max().map { Int($0) + 1 } ?? 0
+    }
+
     /// How many tokens the template adds.
     static func addedCount(_ items: [Item]) -> Int {
         items.reduce(0) { count, item in
