@@ -23,7 +23,8 @@ extension Tensor {
         var rowShape = shape
         rowShape[0] = 1
         guard let rowElements = rowShape.elementCountChecked, let bits = elementType.bitWidth,
-            (rowElements * bits) % 8 == 0
+            let rowBytes = elementType.byteCount(elements: rowElements),
+            bits >= 8 || rowElements % (8 / bits) == 0
         else {
             throw TensorError(.typeMismatch, "rows of a tensor of \(elementType), shape \(shape)")
         }
@@ -31,6 +32,6 @@ extension Tensor {
         newShape[0] = range.count
         return try Tensor(
             elementType: elementType, shape: newShape, storage: storage,
-            byteOffset: byteOffset + range.lowerBound * (rowElements * bits / 8))
+            byteOffset: byteOffset + range.lowerBound * rowBytes)
     }
 }

@@ -53,7 +53,10 @@ public struct Setting: Sendable {
             }
             return .text(text)
         case .list:
-            return .list(text.split(separator: ",").map { String($0) })
+            let items = text.split(separator: ",").map { part in
+                String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+            }
+            return .list(items.filter { !$0.isEmpty })
         }
     }
 

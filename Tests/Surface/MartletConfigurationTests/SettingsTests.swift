@@ -73,6 +73,7 @@ struct SettingsTests {
         arguments: [
             "server: 3\n", "- a\n", "server: &a {host: x}\nlog: *a\n", "a: [\n", "a: b: c\n",
             "server: {host: a, host: b}\n", "--- {}\n--- {}\n", "server: !!binary x\n", "\u{1}",
+            "server: !x {host: a}\n", "models: {load: &a [b]}\n",
         ])
     func refused(yaml: String) {
         #expect(message(yaml: yaml) != nil)
@@ -89,7 +90,7 @@ struct SettingsTests {
         var settings = Settings()
         try settings.apply(yaml: Array("models:\n  load: [a, b]\n".utf8), file: "f")
         #expect(settings.list("models.load") == ["a", "b"])
-        try settings.apply(environment: ["MARTLET_MODELS_LOAD": "c,d"])
+        try settings.apply(environment: ["MARTLET_MODELS_LOAD": "c, d,"])
         #expect(settings.list("models.load") == ["c", "d"])
     }
 

@@ -63,18 +63,21 @@ internal import CMartletYAML
         switch unsafe event.type {
         case YAML_SCALAR_EVENT:
             let scalar = unsafe event.data.scalar
-            guard unsafe scalar.anchor == nil, unsafe scalar.tag == nil else {
-                throw ConfigurationError(
-                    .malformed, "anchors and tags are not allowed", position: position)
-            }
+            try refuse(isMarked: unsafe scalar.anchor != nil || scalar.tag != nil, position)
             let bytes = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
             let text = unsafe String(decoding: bytes, as: UTF8.self)
             return (
                 .scalar(text, isPlain: unsafe scalar.style == YAML_PLAIN_SCALAR_STYLE), position
             )
-        case YAML_SEQUENCE_START_EVENT: return (.sequenceStart, position)
+        case YAML_SEQUENCE_START_EVENT:
+            let list = unsafe event.data.sequence_start
+            try refuse(isMarked: unsafe list.anchor != nil || list.tag != nil, position)
+            return (.sequenceStart, position)
         case YAML_SEQUENCE_END_EVENT: return (.sequenceEnd, position)
-        case YAML_MAPPING_START_EVENT: return (.mappingStart, position)
+        case YAML_MAPPING_START_EVENT:
+            let section = unsafe event.data.mapping_start
+            try refuse(isMarked: unsafe section.anchor != nil || section.tag != nil, position)
+            return (.mappingStart, position)
         case YAML_MAPPING_END_EVENT: return (.mappingEnd, position)
         case YAML_DOCUMENT_START_EVENT: return (.documentStart, position)
         case YAML_STREAM_END_EVENT: return (.streamEnd, position)
@@ -82,6 +85,14 @@ internal import CMartletYAML
             throw ConfigurationError(.malformed, "aliases are not allowed", position: position)
         default: return (.other, position)
         }
+    }
+
+    private func refuse(
+        isMarked: Bool, _ position: SourcePosition
+    ) throws(ConfigurationError) {
+        guard isMarked else { return }
+        throw ConfigurationError(
+            .malformed, "anchors and tags are not allowed", position: position)
     }
 
     private func problem() -> ConfigurationError {

@@ -3,6 +3,7 @@
 
 internal import ArgumentParser
 internal import MartletConfiguration
+internal import MartletJSON
 
 /// `martlet config`: every setting with its value, where the value came from, and what it is for.
 struct ConfigCommand: ParsableCommand {
@@ -54,9 +55,14 @@ struct ConfigCommand: ParsableCommand {
 
     private static func scalar(_ value: SettingValue) -> String {
         switch value {
-        case .text(let text): "\"\(text)\""
-        case .list(let list): "[" + list.map { "\"\($0)\"" }.joined(separator: ", ") + "]"
+        case .text(let text): quoted(text)
+        case .list(let list): "[" + list.map(quoted).joined(separator: ", ") + "]"
         case .flag, .number: value.description
         }
+    }
+
+    /// JSON's quoting is YAML's too.
+    private static func quoted(_ text: String) -> String {
+        String(decoding: JSONValue.string(text).serialized(), as: UTF8.self)
     }
 }

@@ -62,7 +62,9 @@ struct RunCommand: AsyncParsableCommand {
         let value = parts[1]
         if value.hasPrefix("@") {
             let content = try FileSystem.readAll(String(value.dropFirst()), limit: 256 << 20)
-            return NamedTensor(name: spec.name, tensor: try TensorText.bytes(content))
+            return NamedTensor(
+                name: spec.name,
+                tensor: try TensorText.bytes(content, rank: spec.dimensions.count))
         }
         if value.hasSuffix(".npy") {
             return NamedTensor(name: spec.name, tensor: try NPYTensor.read(value))

@@ -49,12 +49,13 @@ enum NPYTensor {
         guard let file = unsafe fopen(path, "w") else {
             throw CommandFailure("\(path) cannot be written")
         }
-        defer { unsafe fclose(file) }
         let wroteHeader = unsafe header.withUnsafeBytes {
             unsafe fwrite($0.baseAddress, 1, $0.count, file)
         }
         let wroteData = unsafe fwrite(tensor.bytes.baseAddress, 1, tensor.byteCount, file)
-        guard wroteHeader == header.count, wroteData == tensor.byteCount else {
+        // A full disk may show only now.
+        let isClosed = unsafe fclose(file) == 0
+        guard wroteHeader == header.count, wroteData == tensor.byteCount, isClosed else {
             throw CommandFailure("\(path) could not be written whole")
         }
     }

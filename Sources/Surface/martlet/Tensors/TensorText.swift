@@ -107,15 +107,16 @@ enum TensorText {
         unsafe withUnsafeBytes(of: number.littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }
 
-    /// One BYTES element holding `content`.
-    static func bytes(_ content: [UInt8]) throws -> Tensor {
+    /// One BYTES element holding `content`, in `rank` dimensions.
+    static func bytes(_ content: [UInt8], rank: Int) throws -> Tensor {
         var element: [UInt8] = []
         append(UInt32(content.count), to: &element)
         element += content
         let storage = TensorStorage(byteCount: element.count)
         unsafe storage.mutableBytes.copyBytes(from: element)
         return try Tensor(
-            elementType: .bytes, shape: [1, 1], storage: storage, byteCount: element.count)
+            elementType: .bytes, shape: Shape(repeating: 1, rank: min(rank, Shape.rankMax)),
+            storage: storage, byteCount: element.count)
     }
 
     // MARK: Showing
@@ -138,6 +139,9 @@ enum TensorText {
             switch tensor.elementType {
             case .float32: rounded(Double(at(index, Float.self)))
             case .float64: rounded(at(index, Double.self))
+            case .float16: rounded(Double(at(index, Float16.self)))
+            case .bfloat16:
+                rounded(Double(Float(bitPattern: UInt32(at(index, UInt16.self)) << 16)))
             case .int8: "\(at(index, Int8.self))"
             case .int16: "\(at(index, Int16.self))"
             case .int32: "\(at(index, Int32.self))"

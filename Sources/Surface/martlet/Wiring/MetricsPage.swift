@@ -24,8 +24,7 @@ struct MetricsPage: Sendable {
 }
 
 /// Model statistics under the metric names of Triton Inference Server, so that dashboards and
-/// alerts
-/// made for it go on working.
+/// alerts made for it go on working.
 enum TritonMetrics {
     private struct Family {
         let name: String

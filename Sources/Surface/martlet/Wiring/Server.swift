@@ -9,6 +9,7 @@ internal import MartletEngine
 internal import MartletGRPC
 internal import MartletHTTP
 internal import MartletServing
+internal import MartletStorage
 internal import MartletTelemetry
 internal import MartletWire
 internal import ServiceLifecycle
@@ -27,6 +28,9 @@ struct Server {
         guard !paths.isEmpty || !entries.isEmpty else {
             throw ConfigurationError(
                 .invalidValue, "nothing to serve: give a PATH, or models.entries in martlet.yaml")
+        }
+        for path in paths + entries.map(\.path) where !FileSystem.exists(path) {
+            throw CommandFailure("\(path) is not there")
         }
         let telemetry = try bootstrapTelemetry()
         let logger = Logger(label: "martlet")
@@ -108,7 +112,11 @@ struct Server {
         if settings.number("server.grpc_port") >= 0 {
             services.append(
                 GRPCServer(
-                    host, settings: protocolSettings, configuration: grpcConfiguration()))
+                    host, settings: protocolSettings, configuration: grpcConfiguration()
+                ) { [name = settings.text("server.host")] port in
+                    Logger(label: "martlet.grpc").info(
+                        "gRPC listening", metadata: ["host": "\(name)", "port": "\(port)"])
+                })
         }
         if settings.number("server.http_port") >= 0 {
             var router = Router()
@@ -185,17 +193,19 @@ private struct ModelService: Service {
         do {
             try await host.start()
         } catch {
-            guard !host.models().isEmpty else { throw error }
-            logger.error("some models did not load: \(error)")
+            guard !isFixed || !host.models().isEmpty else { throw error }
+            // Each failure has its own line already, but for what stopped the search itself.
+            let reason = "\(error)".split(separator: "\n").first.map(String.init) ?? ""
+            logger.error("not every model was loaded", metadata: ["first": "\(reason)"])
         }
         if isFixed, host.models().isEmpty {
             throw CommandFailure(
                 "no model found: a PATH is an ONNX file, a folder with config.json, "
                     + "model.safetensors and tokenizer.json, or a repository of NAME/1/model.onnx")
         }
-        for model in host.models() {
-            logger.info("serving", metadata: ["model": "\(model.name)"])
-        }
+        logger.info(
+            host.isReady ? "ready" : "serving, but not ready",
+            metadata: ["models": "\(host.models().count)"])
         try await host.run()
     }
 }
