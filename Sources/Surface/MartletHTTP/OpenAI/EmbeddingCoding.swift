@@ -3,6 +3,7 @@
 
 internal import MartletJSON
 internal import MartletServing
+internal import ServiceContextModule
 
 /// `/v1/embeddings` in and out.
 enum EmbeddingCoding {
@@ -15,8 +16,10 @@ enum EmbeddingCoding {
     private static let inputCountMax = 2_048
     private static let tokenCountMax = 1 << 20
 
-    static func decode(_ request: HTTPRequest) throws -> (EmbeddingRequest, Encoding) {
-        var scanner = unsafe JSONScanner(request.body.bytes)
+    static func decode(
+        _ body: HTTPBody, context: ServiceContext
+    ) throws -> (EmbeddingRequest, Encoding) {
+        var scanner = unsafe JSONScanner(body.bytes)
         var model: String?
         var inputs: [TextInput]?
         var encoding = Encoding.float
@@ -56,7 +59,7 @@ enum EmbeddingCoding {
             throw OpenAIError.invalid("dimensions must be at least 1", parameter: "dimensions")
         }
         let decoded = EmbeddingRequest(
-            model: model, inputs: inputs, dimensions: dimensions, context: request.context)
+            model: model, inputs: inputs, dimensions: dimensions, context: context)
         return (decoded, encoding)
     }
 

@@ -75,7 +75,7 @@ public struct OpenAIRoutes: Sendable {
     ) {
         do {
             let (decoded, encoding) = try tracing.withSpan("decode", request.context) {
-                try EmbeddingCoding.decode(request)
+                try EmbeddingCoding.decode(request.body, context: request.context)
             }
             let context = request.context
             host.submit(decoded, cancellation: request.cancellation) { result in
@@ -98,7 +98,7 @@ public struct OpenAIRoutes: Sendable {
     ) {
         do {
             let (decoded, wish) = try tracing.withSpan("decode", request.context) {
-                try RerankCoding.decode(request)
+                try RerankCoding.decode(request.body, context: request.context)
             }
             let context = request.context
             let documents = decoded.documents

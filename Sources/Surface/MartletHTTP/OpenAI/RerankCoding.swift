@@ -3,6 +3,7 @@
 
 internal import MartletJSON
 internal import MartletServing
+internal import ServiceContextModule
 
 /// `/v1/rerank` in and out: the fields that Cohere's and Jina's clients share.
 enum RerankCoding {
@@ -14,8 +15,10 @@ enum RerankCoding {
 
     private static let documentCountMax = 1_024
 
-    static func decode(_ request: HTTPRequest) throws -> (RerankRequest, Wish) {
-        var scanner = unsafe JSONScanner(request.body.bytes)
+    static func decode(
+        _ body: HTTPBody, context: ServiceContext
+    ) throws -> (RerankRequest, Wish) {
+        var scanner = unsafe JSONScanner(body.bytes)
         var model: String?
         var query: String?
         var documents: [String]?
@@ -56,7 +59,7 @@ enum RerankCoding {
             throw OpenAIError.invalid("top_n must be at least 1", parameter: "top_n")
         }
         let decoded = RerankRequest(
-            model: model, query: query, documents: documents, context: request.context)
+            model: model, query: query, documents: documents, context: context)
         return (decoded, wish)
     }
 
