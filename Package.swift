@@ -58,6 +58,7 @@ let modules: [Module] = [
     Module(name: "CMartletKernels", layer: .base, kind: .c, hasTests: false),
     Module(name: "CMartletPlatform", layer: .base, kind: .c, hasTests: false),
     Module(name: "CMartletImages", layer: .base, kind: .c, hasTests: false),
+    Module(name: "CMartletNumbers", layer: .base, kind: .c, hasTests: false),
     Module(
         name: "CMartletZlib", layer: .base,
         kind: .system(pkgConfig: "zlib", apt: "zlib1g-dev"), hasTests: false),
@@ -79,7 +80,9 @@ let modules: [Module] = [
         name: "MartletImages", layer: .base, uses: ["MartletBase", "CMartletImages"]),
     Module(
         name: "MartletStorage", layer: .base, uses: ["MartletBase", "CMartletPlatform"]),
-    Module(name: "MartletJSON", layer: .base, uses: ["MartletBase"], isProduct: true),
+    Module(
+        name: "MartletJSON", layer: .base, uses: ["MartletBase", "CMartletNumbers"],
+        isProduct: true),
     Module(name: "MartletWire", layer: .base, uses: ["MartletBase", "CMartletZlib"]),
     // Compute
     Module(

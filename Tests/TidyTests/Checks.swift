@@ -115,6 +115,7 @@ enum Check: CaseIterable {
             "CMartletKernels": ["MartletBase", "MartletTensor", "MartletEngine"],
             "CMartletPlatform": ["MartletBase", "MartletStorage", "MartletTensor", "martlet"],
             "CMartletImages": ["MartletImages"],
+            "CMartletNumbers": ["MartletJSON"],
             "CMartletZlib": ["MartletWire"],
             "CMartletCrypto": ["MartletBase"],
             "CMartletYAML": ["MartletConfiguration"],

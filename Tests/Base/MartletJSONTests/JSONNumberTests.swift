@@ -86,26 +86,9 @@ struct JSONNumberTests {
         }
     }
 
-    @Test("writes floats that read back the same and are as short as Swift's own")
+    @Test("writes doubles that read back the same and are as short as Swift's own")
     func writing() throws {
         var random = SeededRandom(seed: 7)
-        var floats: [Float] = [
-            0, -0.0, 1, -1, 0.1, 1e10, 1e15, 1e16, 1e17, 123456.7, 1e-4, 1e-5, 1e-6,
-            .leastNonzeroMagnitude, .leastNormalMagnitude, .greatestFiniteMagnitude, 9.999999e-5,
-            16777216, 33554432, 8388608, 2, 4, 0.5, 0.25, 100, 120, 1e9,
-        ]
-        for exponent in 0..<255 { floats.append(Float(bitPattern: UInt32(exponent) << 23)) }
-        for _ in 0..<50_000 {
-            floats.append(Float(bitPattern: UInt32(truncatingIfNeeded: random.next())))
-            floats.append(Float(Int(random.next() % 2001) - 1000) / 1000)
-        }
-        for float in floats where float.isFinite {
-            var writer = JSONWriter()
-            writer.number(float)
-            let text = String(decoding: writer.bytes, as: UTF8.self)
-            #expect(Float(text)?.bitPattern == float.bitPattern, "\(float) became \(text)")
-            #expect(digits(text) == digits("\(float)"), "\(float) became \(text)")
-        }
         for _ in 0..<50_000 {
             let double = Double(bitPattern: random.next())
             guard double.isFinite else { continue }

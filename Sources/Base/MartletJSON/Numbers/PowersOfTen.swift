@@ -28,13 +28,7 @@
     @inline(__always)
     static func floorLog2(_ power: Int) -> Int { (power &* 1_741_647) >> 19 }
 
-    /// ⌈the leading 64 bits⌉: exact where 64 bits suffice, otherwise rounded up.
-    @inline(__always)
-    func leading64RoundedUp(_ power: Int) -> UInt64 {
-        self[power].high &+ (power < 0 || power > 27 ? 1 : 0)
-    }
-
-    /// ⌈the leading 128 bits⌉, likewise.
+    /// ⌈the leading 128 bits⌉: exact where 128 bits suffice, otherwise rounded up.
     @inline(__always)
     func leading128RoundedUp(_ power: Int) -> Entry {
         var entry = self[power]

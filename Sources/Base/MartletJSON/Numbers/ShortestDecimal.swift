@@ -1,45 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// The shortest decimal that reads back as a given float, and of those the nearest.
+/// The shortest decimal that reads back as a given double, and of those the nearest. Floats, which
+/// come in tensors, are written by `CMartletNumbers`.
 ///
 /// Algorithm: Giulietti, The Schubfach way to render doubles (2021): one table look-up, three
 /// multiplications, no loop.
 struct ShortestDecimal {
     var digits: UInt64
     var exponent: Int
-
-    /// A finite float that is not negative.
-    @inline(__always)
-    init(_ value: Float, _ powers: PowersOfTen) {
-        let bits = value.bitPattern
-        guard bits != 0 else {
-            self.init(digits: 0, exponent: 0)
-            return
-        }
-        let fraction = bits & 0x7F_FFFF
-        let biased = Int(bits >> 23) & 0xFF
-        let (significand, power): (UInt32, Int) =
-            biased == 0 ? (fraction, -149) : (fraction | 0x80_0000, biased - 150)
-        if power <= 0, power > -24, significand & ((1 << UInt32(-power)) - 1) == 0 {
-            self.init(digits: UInt64(significand >> UInt32(-power)), exponent: 0)
-            return
-        }
-        // Just above a power of two the neighbour below is only half as far away.
-        let isUneven = fraction == 0 && biased > 1
-        let scale = (power &* 1_262_611 &- (isUneven ? 524_031 : 0)) >> 22
-        let shift = UInt32(truncatingIfNeeded: power + PowersOfTen.floorLog2(-scale) + 1)
-        let factor = powers.leading64RoundedUp(-scale)
-        func scaled(_ quarters: UInt32) -> UInt64 {
-            let product = factor.multipliedFullWidth(by: UInt64(quarters << shift))
-            return product.high | (product.low >> 32 > 1 ? 1 : 0)
-        }
-        let excluded: UInt64 = significand & 1 == 0 ? 0 : 1
-        self.init(
-            lower: scaled(4 * significand - (isUneven ? 1 : 2)) + excluded,
-            value: scaled(4 * significand), upper: scaled(4 * significand + 2) - excluded,
-            scale: scale)
-    }
 
     /// A finite double that is not negative.
     @inline(__always)

@@ -86,10 +86,8 @@ public struct JSONWriter: Sendable {
 
     /// The shortest decimal that reads back as the same float.
     public mutating func number(_ value: Float) {
-        let nonFinite = nonFinite
-        withSink(ByteSink.numberBytesMax) {
-            $0.append(value, nonFinite, PowersOfTen.shared)
-        }
+        separate()
+        unsafe withUnsafeBytes(of: value) { unsafe appendFloats($0, count: 1) }
     }
 
     /// Text that already is JSON.
@@ -175,18 +173,6 @@ public struct JSONWriter: Sendable {
 }
 
 extension ByteSink {
-    @inline(__always)
-    mutating func append(
-        _ value: Float, _ nonFinite: JSONWriter.NonFinite, _ powers: PowersOfTen
-    ) {
-        guard value.isFinite else {
-            append(nonFinite: Double(value), nonFinite)
-            return
-        }
-        if value.sign == .minus { append(UInt8(ascii: "-")) }
-        append(ShortestDecimal(value.magnitude, powers))
-    }
-
     @inline(__always)
     mutating func append(
         _ value: Double, _ nonFinite: JSONWriter.NonFinite, _ powers: PowersOfTen
