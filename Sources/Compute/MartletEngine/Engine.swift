@@ -32,10 +32,14 @@ public struct EngineOptions: Sendable {
     public var threads: Int?
     /// Passes to leave out, by name; for measuring and for debugging.
     public var disabledPasses: Set<String>
+    /// The most times that one run may go through loops' bodies, all loops together.
+    public var iterationsMax: Int
 
     public init(
-        memoryBytesMax: Int = 16 << 30, threads: Int? = nil, disabledPasses: Set<String> = []
+        memoryBytesMax: Int = 16 << 30, threads: Int? = nil, disabledPasses: Set<String> = [],
+        iterationsMax: Int = 10_000_000
     ) {
+        self.iterationsMax = iterationsMax
         self.memoryBytesMax = memoryBytesMax
         self.threads = threads
         self.disabledPasses = disabledPasses
@@ -49,10 +53,18 @@ public struct TensorSpec: Sendable, Hashable {
     public var dimensions: [Int]
     /// The names of varying dimensions ("batch", "sequence"), by axis; nil where unnamed or fixed.
     public var dimensionNames: [String?]
+    /// Whether it is a tensor; otherwise type and dimensions are those of the tensors inside.
+    public var container: ValueContainer
+    /// Whether `dimensions` says how many there are; an output's number may follow from the data.
+    public var isRankKnown: Bool
 
     public init(
-        name: String, elementType: ElementType, dimensions: [Int], dimensionNames: [String?]? = nil
+        name: String, elementType: ElementType, dimensions: [Int],
+        dimensionNames: [String?]? = nil, container: ValueContainer = .tensor,
+        isRankKnown: Bool = true
     ) {
+        self.container = container
+        self.isRankKnown = isRankKnown
         self.name = name
         self.elementType = elementType
         self.dimensions = dimensions
@@ -91,6 +103,10 @@ public protocol ExecutionContext: AnyObject {
     /// - Throws: `EngineError`: a wrong type or shape, a limit passed, or `.cancelled` when
     ///   `cancellation` was set (checked between steps).
     func run(_ inputs: [Tensor], outputs: inout [Tensor], cancellation: Cancellation?) throws
+
+    /// Computes the outputs of a model that may take or give sequences and absent values.
+    func run(
+        values: [EngineValue], outputs: inout [EngineValue], cancellation: Cancellation?) throws
 }
 
 /// Why a model could not be loaded or run.

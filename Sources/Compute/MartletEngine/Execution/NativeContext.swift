@@ -1,167 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import Glibc
 internal import MartletBase
+internal import MartletGraph
 internal import MartletTensor
 
-/// Runs a session's plans in an arena of its own.
+/// Runs a session's model.
 ///
-/// Once a set of input shapes has been seen, a run allocates nothing.
-@safe final class NativeContext: ExecutionContext {
+/// A model whose structure is fixed is one plan, and a run of it allocates nothing once its input
+/// shapes have been seen.
+final class NativeContext: ExecutionContext {
     private let session: NativeSession
-    private var plan: Plan?
-    private var arena = Arena()
-    private var bases: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
-    private var pool = OutputPool()
-    private var outputStorages: [TensorStorage] = []
-    /// Copies of inputs whose elements do not begin at a multiple of their size.
-    private var aligned: [TensorStorage?]
+    private let root: StageContext
 
     init(session: NativeSession) {
         self.session = session
-        unsafe bases = .allocate(capacity: 0)
-        aligned = Array(repeating: nil, count: session.signature.inputs.count)
+        root = StageContext(
+            stage: session.root, memory: ContextMemory(session.root.environment.memoryBytesMax),
+            profiles: session)
     }
-
-    deinit { unsafe bases.deallocate() }
 
     func run(_ inputs: [Tensor], outputs: inout [Tensor], cancellation: Cancellation?) throws {
+        guard session.hasTensorsOnly else { throw notTensors() }
         try session.signature.check(inputs)
-        // A plan may have no steps at all.
-        if let cancellation, cancellation.isCancelled {
-            throw EngineError(.cancelled, "the run was cancelled")
-        }
-        let plan = try usePlan(for: inputs)
-        outputStorages.removeAll(keepingCapacity: true)
-        for index in plan.outputs.indices {
-            outputStorages.append(takeStorage(for: plan.outputs[index], inputs))
-        }
-        defer { outputStorages.removeAll(keepingCapacity: true) }
-        bind(plan, inputs)
-        try execute(plan, cancellation)
-        try deliver(plan, inputs, into: &outputs)
-    }
-
-    // MARK: Preparing
-
-    private func usePlan(for inputs: [Tensor]) throws -> Plan {
-        if let plan, plan.fits(inputs) { return plan }
-        let plan = try session.plan(for: inputs)
-        try arena.grow(to: plan.arenaByteCount)
-        if unsafe bases.count < plan.placements.count {
-            unsafe bases.deallocate()
-            unsafe bases = .allocate(capacity: plan.placements.count)
-        }
-        for index in plan.placements.indices {
-            switch plan.placements[index] {
-            case .fixed(let storage, let offset):
-                unsafe bases[index] = storage.base + offset
-            case .arena(let offset): unsafe bases[index] = arena.base + offset
-            case .input, .output: unsafe bases[index] = nil
-            }
-        }
-        self.plan = plan
-        return plan
-    }
-
-    private func takeStorage(for output: Plan.Output, _ inputs: [Tensor]) -> TensorStorage {
-        switch output.source {
-        case .computed: pool.take(byteCount: output.byteCount)
-        case .copyOfInput(let input): pool.take(byteCount: inputs[input].byteCount)
-        case .constant(let tensor): tensor.storage
-        }
-    }
-
-    private func bind(_ plan: Plan, _ inputs: [Tensor]) {
-        for slot in plan.boundSlots {
-            switch plan.placements[slot] {
-            case .input(let input, let offset):
-                unsafe bases[slot] = address(of: inputs[input], input) + offset
-            case .output(let output, let offset):
-                unsafe bases[slot] = outputStorages[output].base + offset
-            case .fixed, .arena: break
-            }
-        }
-    }
-
-    /// The input's bytes, copied first if its elements are not aligned: requests carry tensors at
-    /// any offset, kernels may use aligned loads.
-    private func address(of tensor: Tensor, _ index: Int) -> UnsafeMutableRawPointer {
-        let address = unsafe tensor.storage.base + tensor.byteOffset
-        let alignment = UInt(max(1, (tensor.elementType.bitWidth ?? 8) / 8))
-        if UInt(bitPattern: address) % alignment == 0 { return unsafe address }
-        let storage: TensorStorage
-        if let kept = aligned[index], kept.byteCount >= tensor.byteCount {
-            storage = kept
-        } else {
-            storage = TensorStorage(byteCount: tensor.byteCount)
-            aligned[index] = storage
-        }
-        unsafe memcpy(storage.base, address, tensor.byteCount)
-        return unsafe storage.base
-    }
-
-    // MARK: Running
-
-    private func execute(_ plan: Plan, _ cancellation: Cancellation?) throws {
-        guard let table = unsafe bases.baseAddress ?? UnsafeMutablePointer(bitPattern: 8) else {
-            return
-        }
-        var frame = unsafe Frame(bases: table, threads: session.threads)
-        let profile = session.activeProfile
-        try unsafe withUnsafePointer(to: &frame) { frame in
-            let frame = unsafe UnsafeRawPointer(frame)
-            for index in plan.steps.indices {
-                if let cancellation, cancellation.isCancelled {
-                    throw EngineError(.cancelled, "the run was cancelled")
-                }
-                let step = plan.steps[index]
-                let start = profile?.now() ?? 0
-                let status = unsafe step.kernel(plan.arguments + step.argumentsOffset, frame)
-                if let profile { profile.add(plan.stepNodes[index], since: start) }
-                if status != StepStatus.done { throw failure(status, plan.stepNodes[index]) }
-            }
-        }
-    }
-
-    private func failure(_ status: Int32, _ node: Plan.StepNode) -> EngineError {
-        switch status {
-        case StepStatus.indexOutOfRange:
-            EngineError(.invalidInput, "\(node.name): an index is out of range")
-        case StepStatus.invalidValue:
-            EngineError(.invalidInput, "\(node.name): an input holds a value that it cannot take")
-        default:
-            EngineError(.internal, "\(node.name): the kernel refused its arguments (\(status))")
-        }
-    }
-
-    private func deliver(
-        _ plan: Plan, _ inputs: [Tensor], into outputs: inout [Tensor]
-    ) throws {
+        let plan = try root.run(inputs, outputs: &outputs, cancellation: cancellation)
+        if plan.deferred.isEmpty { return }
+        let state = RunState(root.stage.environment, cancellation: cancellation)
+        let values = try root.finish(plan, inputs.map { .tensor($0) }, outputs, state)
         outputs.removeAll(keepingCapacity: true)
-        for index in plan.outputs.indices {
-            let output = plan.outputs[index]
-            switch output.source {
-            case .computed:
-                outputs.append(
-                    try Tensor(
-                        elementType: output.elementType, shape: output.shape,
-                        storage: outputStorages[index], byteCount: output.byteCount))
-            case .copyOfInput(let input):
-                let source = inputs[input]
-                if source.byteCount > 0 {
-                    unsafe memcpy(
-                        outputStorages[index].base, source.storage.base + source.byteOffset,
-                        source.byteCount)
-                }
-                outputs.append(
-                    try Tensor(
-                        elementType: output.elementType, shape: output.shape,
-                        storage: outputStorages[index], byteCount: source.byteCount))
-            case .constant(let tensor):
-                outputs.append(try tensor.reshaped(to: output.shape))
-            }
+        for value in values {
+            guard let tensor = value.tensor else { throw notTensors() }
+            outputs.append(tensor)
         }
     }
+
+    func run(
+        values: [EngineValue], outputs: inout [EngineValue], cancellation: Cancellation?
+    ) throws {
+        try session.signature.check(values: values)
+        let state = RunState(root.stage.environment, cancellation: cancellation)
+        outputs = try root.run(values, state)
+    }
+
+    private func notTensors() -> EngineError {
+        let signature = session.signature
+        let spec = (signature.inputs + signature.outputs).first { $0.container != .tensor }
+        return EngineError(
+            .unsupported,
+            "'\(spec?.name ?? session.graph.name)' is \(spec?.summary ?? "no tensor"): such models "
+                + "run through run(values:), not over the wire")
+    }
+}
+
+/// Counts a context's arenas, those of all its stages together.
+final class ContextMemory {
+    private let byteCountMax: Int
+    private var byteCount = 0
+
+    init(_ byteCountMax: Int) {
+        self.byteCountMax = byteCountMax
+    }
+
+    func reserve(_ added: Int, for name: String) throws {
+        let (sum, overflow) = byteCount.addingReportingOverflow(added)
+        guard !overflow, sum <= byteCountMax else {
+            throw EngineError(
+                .limitExceeded,
+                "graph '\(name)': its arenas pass the limit of \(byteCountMax) bytes")
+        }
+        byteCount = sum
+    }
+
+    func release(_ bytes: Int) { byteCount -= bytes }
+}
+
+/// Where steps' times go while somebody asks for them.
+protocol ProfileSource: AnyObject {
+    var activeProfile: StepProfile? { get }
 }

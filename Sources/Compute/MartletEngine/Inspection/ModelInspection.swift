@@ -116,7 +116,7 @@ extension NativeSession {
             ?? signature.inputs.map { spec in
                 Shape(spec.dimensions.map { $0 < 0 ? 1 : $0 }) ?? Shape()
             }
-        let plan = try plan(forShapes: shapes)
+        let plan = try root.plan(forShapes: shapes)
         return ModelInspection.MemoryPlan(
             inputShapes: shapes, steps: plan.steps.count, arenaBytes: plan.arenaByteCount,
             outputBytes: plan.outputs.reduce(0) { $0 &+ $1.byteCount },

@@ -14,6 +14,18 @@ package struct OperatorTable: Sendable {
 
     func `operator`(for schema: OperatorSchema) -> NativeOperator? { bySchema[schema] }
 
+    /// What runs the node on whole values; nil where only steps can.
+    func host(for node: NodeID, in graph: Graph) -> HostOperator? {
+        guard let known = bySchema[graph.schema(of: node)] else { return nil }
+        if let host = known.host { return host }
+        let values = graph.inputs(of: node) + graph.outputs(of: node)
+        let hasTensorsOnly = values.allSatisfy { value in
+            value.map { graph.type(of: $0).container == .tensor } ?? true
+        }
+        // A sequence passes through as it is.
+        return known.schema == .identity && !hasTensorsOnly ? NativeOperator.passOn : nil
+    }
+
     /// What an importer may use.
     package var schemas: OperatorSet { OperatorSet(bySchema.keys) }
 
@@ -147,6 +159,11 @@ package struct OperatorTable: Sendable {
         .reduceProd,
         .reduceSum,
         .reduceSumSquare,
+        // Sizes that follow from the data
+        .compress,
+        .nonMaxSuppression,
+        .nonZero,
+        .unique,
         // Moving and choosing elements
         .concat,
         .constantOfShape,

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Glibc
+internal import MartletGraph
 internal import MartletTensor
 
 /// A session's program for one set of input shapes: steps, their arguments, and where buffers lie.
@@ -36,7 +37,33 @@ internal import MartletTensor
         var source: OutputSource
     }
 
-    let inputShapes: [Shape]
+    /// An input's contents, where shapes depend on them.
+    struct Content: Sendable {
+        var input: Int
+        var tensor: Tensor
+    }
+
+    /// What a plan is made for.
+    struct Key: Sendable {
+        var shapes: [Shape]
+        var types: [ElementType]
+        var contents: [Content]
+
+        func isSame(as other: Key) -> Bool {
+            shapes == other.shapes && types == other.types
+                && contents.count == other.contents.count
+                && zip(contents, other.contents).allSatisfy {
+                    $0.input == $1.input && $0.tensor.isSame(as: $1.tensor)
+                }
+        }
+    }
+
+    let key: Key
+    /// Nodes that the plan could not reach: they need contents that its steps compute, or run on
+    /// whole values. Empty for a graph of fixed structure.
+    let deferred: [NodeID]
+    /// The values that `outputs` are of: the graph's outputs, unless nodes are deferred.
+    let exports: [ValueID]
     let steps: [StepRecord]
     let arguments: UnsafeMutableRawPointer
     let argumentsByteCount: Int
@@ -54,10 +81,13 @@ internal import MartletTensor
     }
 
     init(
-        inputShapes: [Shape], steps: [StepRecord], arguments: [UInt8], placements: [Placement],
-        arenaByteCount: Int, outputs: [Output], stepNodes: [StepNode]
+        key: Key, deferred: [NodeID] = [], exports: [ValueID] = [], steps: [StepRecord],
+        arguments: [UInt8], placements: [Placement], arenaByteCount: Int, outputs: [Output],
+        stepNodes: [StepNode]
     ) {
-        self.inputShapes = inputShapes
+        self.key = key
+        self.deferred = deferred
+        self.exports = exports
         self.steps = steps
         argumentsByteCount = arguments.count
         let block = UnsafeMutableRawBufferPointer.allocate(
@@ -83,12 +113,21 @@ internal import MartletTensor
     var byteCount: Int {
         argumentsByteCount + steps.count * (MemoryLayout<StepRecord>.stride + 64)
             + placements.count * MemoryLayout<Placement>.stride
+            + deferred.count * MemoryLayout<NodeID>.stride
     }
 
-    /// Whether the plan is for exactly these tensors' shapes; allocates nothing.
+    /// Whether the plan is for exactly these tensors' shapes, and contents where those matter;
+    /// allocates nothing.
     func fits(_ tensors: [Tensor]) -> Bool {
-        guard tensors.count == inputShapes.count else { return false }
-        for index in inputShapes.indices where inputShapes[index] != tensors[index].shape {
+        guard tensors.count == key.shapes.count else { return false }
+        for index in tensors.indices
+        where key.shapes[index] != tensors[index].shape
+            || key.types[index] != tensors[index].elementType
+        {
+            return false
+        }
+        for index in key.contents.indices
+        where !key.contents[index].tensor.isSame(as: tensors[key.contents[index].input]) {
             return false
         }
         return true

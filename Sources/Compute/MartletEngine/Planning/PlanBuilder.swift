@@ -14,12 +14,13 @@ final class PlanBuilder {
     let threads: Int32
     var slots = SlotTable()
 
-    private let operators: OperatorTable
+    let operators: OperatorTable
+    private(set) var deferred: [NodeID] = []
     private var steps: [StepRecord] = []
     private var arguments: [UInt8] = []
     private var stepNodes: [Plan.StepNode] = []
     /// By `ValueID`: what is known of a value once it has been reached.
-    private var operands: [Operand?]
+    private(set) var operands: [Operand?]
 
     init(graph: Graph, operators: OperatorTable, weights: PackedWeights, threads: Int32) {
         self.graph = graph
@@ -30,34 +31,41 @@ final class PlanBuilder {
     }
 
     /// - Throws: `EngineError` naming the node that cannot be planned.
-    func build(_ inputShapes: [Shape], inference: ShapeInference) throws -> Plan {
-        let inferred: InferredTypes
-        do {
-            inferred = try inference.run(inputShapes: inputShapes)
-        } catch {
-            throw EngineError(.invalidInput, error.message, cause: error)
-        }
-        for (index, value) in graph.inputs.enumerated() {
+    func build(_ key: Plan.Key, _ inferred: InferredTypes) throws -> Plan {
+        for (index, value) in graph.inputs.enumerated()
+        where graph.type(of: value).container == .tensor {
+            if let content = key.contents.first(where: { $0.input == index }) {
+                define(value, content.tensor, isGraphs: false)
+                continue
+            }
             let (type, shape, byteCount) = try sized(value, inferred)
             operands[Int(value.index)] = Operand(
                 slot: slots.addInput(index, byteCount: byteCount), elementType: type, shape: shape,
                 constant: nil, value: value)
         }
-        for node in graph.nodes { try lower(node, inferred) }
-        let outputs = try graph.outputs.enumerated().map { try placeOutput($0, $1) }
+        for node in graph.nodes {
+            if knowOutputs(graph.outputs(of: node), inferred) { continue }
+            if shouldDefer(node) {
+                deferred.append(node)
+            } else {
+                try lower(node, inferred)
+            }
+        }
+        let exports = deferred.isEmpty ? graph.outputs : neededLater()
+        let outputs = try exports.enumerated().map { try placeOutput($0, $1) }
         guard let (placements, arenaByteCount) = slots.place() else {
             throw EngineError(.limitExceeded, "graph '\(graph.name)': the arena's size overflows")
         }
         return Plan(
-            inputShapes: inputShapes, steps: steps, arguments: arguments, placements: placements,
-            arenaByteCount: arenaByteCount, outputs: outputs, stepNodes: stepNodes)
+            key: key, deferred: deferred, exports: exports, steps: steps, arguments: arguments,
+            placements: placements, arenaByteCount: arenaByteCount, outputs: outputs,
+            stepNodes: stepNodes)
     }
 
     // MARK: Nodes
 
     private func lower(_ node: NodeID, _ inferred: InferredTypes) throws {
         let outputIDs = graph.outputs(of: node)
-        if knowOutputs(outputIDs, inferred) { return }
         let inputs = try graph.inputs(of: node).map { try $0.map(operand) }
         var isEmpty = true
         let outputs = try outputIDs.map { value -> Operand? in

@@ -61,8 +61,14 @@ extension ValueType: CustomStringConvertible {
     /// "float32[batch, 4]"; "?" stands for what is not known.
     public var description: String {
         let type = elementType.map { "\($0)" } ?? "?"
-        guard let dimensions else { return type + "[…]" }
-        return type + "[" + dimensions.map(\.description).joined(separator: ", ") + "]"
+        let axes = dimensions.map { $0.map(\.description).joined(separator: ", ") } ?? "…"
+        let tensor = "\(type)[\(axes)]"
+        return switch container {
+        case .tensor: tensor
+        case .sequence: "sequence(\(tensor))"
+        case .optionalTensor: "optional(\(tensor))"
+        case .optionalSequence: "optional(sequence(\(tensor)))"
+        }
     }
 }
 

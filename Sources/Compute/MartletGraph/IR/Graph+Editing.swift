@@ -120,6 +120,7 @@ extension Graph {
                 attributes: attributes[Int(node.index)])
         }
         result.outputs = outputs.map(moved)
+        result.declaredOutputs = declaredOutputs
         return result
     }
 }

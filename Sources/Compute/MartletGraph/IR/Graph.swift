@@ -17,20 +17,42 @@ public struct NodeID: Hashable, Sendable, Comparable {
     public static func < (left: NodeID, right: NodeID) -> Bool { left.index < right.index }
 }
 
+/// What holds a value's elements.
+public enum ValueContainer: Hashable, Sendable {
+    case tensor
+    /// Tensors in order; their number is known at the run only.
+    case sequence
+    /// A tensor or nothing.
+    case optionalTensor
+    /// A sequence or nothing.
+    case optionalSequence
+}
+
 /// What is known of a value before it is computed; nil means not known yet.
 public struct ValueType: Hashable, Sendable {
+    /// For sequences and optional values, what is known of every tensor inside.
     public var elementType: ElementType?
     /// The dimensions, outermost first; nil when not even the rank is known.
     public var dimensions: [Dimension]?
+    public var container: ValueContainer
 
-    public init(elementType: ElementType? = nil, dimensions: [Dimension]? = nil) {
+    public init(
+        elementType: ElementType? = nil, dimensions: [Dimension]? = nil,
+        container: ValueContainer = .tensor
+    ) {
         self.elementType = elementType
         self.dimensions = dimensions
+        self.container = container
+    }
+
+    /// The same elements in another container.
+    public func held(as container: ValueContainer) -> ValueType {
+        ValueType(elementType: elementType, dimensions: dimensions, container: container)
     }
 
     /// The shape, when every dimension is a number.
     public var fixedShape: Shape? {
-        guard let dimensions else { return nil }
+        guard container == .tensor, let dimensions else { return nil }
         var shape = Shape()
         for dimension in dimensions {
             guard let fixed = dimension.fixed, shape.append(fixed) else { return nil }
@@ -49,6 +71,9 @@ public struct Graph: Sendable {
     public var name: String
     public private(set) var inputs: [ValueID] = []
     public var outputs: [ValueID] = []
+    /// What a file says of the outputs, in their order; told to users where inference knows less,
+    /// and believed by nothing else. Empty where nothing is said.
+    public var declaredOutputs: [ValueType] = []
 
     // Values, by ValueID.
     public internal(set) var valueNames: [String] = []

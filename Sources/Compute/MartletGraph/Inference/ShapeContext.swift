@@ -19,6 +19,8 @@ public struct ShapeContext {
     var values: [HostValue?]
     var constants: [Tensor?]
     let symbols: FreshSymbols
+    /// Whether control flow's bodies are looked into; a planner has no use for what they say.
+    public internal(set) var followsBodies = true
 
     init(graph: Graph, symbols: FreshSymbols) {
         self.graph = graph
@@ -159,6 +161,12 @@ extension ShapeContext {
             }
         }
         outputs[index] = ValueType(elementType: elementType, dimensions: dimensions)
+    }
+
+    /// States the whole type of an output that may be no tensor.
+    public mutating func setOutput(_ index: Int = 0, type: ValueType) throws(GraphError) {
+        try setOutput(index, type.elementType, type.dimensions)
+        if index < outputs.count { outputs[index].container = type.container }
     }
 
     /// States an output's contents, and its type with them.

@@ -35,39 +35,55 @@ public struct ShapeInference: Sendable {
     /// - Parameter inputShapes: the graph's inputs' shapes, in order; nil keeps what they declare.
     /// - Throws: `GraphError` naming the node, or the input whose shape is not the declared one.
     public func run(inputShapes: [Shape]? = nil) throws(GraphError) -> InferredTypes {
+        guard let inputShapes else {
+            return try run(inputTypes: graph.inputs.map { graph.type(of: $0) })
+        }
+        guard inputShapes.count == graph.inputs.count else {
+            throw wrongCount(inputShapes.count)
+        }
+        var types: [ValueType] = []
+        types.reserveCapacity(inputShapes.count)
+        for (input, shape) in zip(graph.inputs, inputShapes) {
+            var type = graph.type(of: input)
+            if type.container == .tensor { type.dimensions = shape.map { Dimension($0) } }
+            types.append(type)
+        }
+        return try run(inputTypes: types)
+    }
+
+    /// With what is known of the inputs' types and contents, in their order.
+    /// - Parameter followsBodies: whether control flow's bodies are looked into, which costs as
+    ///   much as they are large.
+    /// - Throws: `GraphError` naming the node, or the input whose type is not the declared one.
+    public func run(
+        inputTypes: [ValueType], values: [HostValue?] = [], followsBodies: Bool = true
+    ) throws(GraphError) -> InferredTypes {
+        guard inputTypes.count == graph.inputs.count else { throw wrongCount(inputTypes.count) }
         var result = InferredTypes(
             types: graph.valueTypes,
             values: [HostValue?](repeating: nil, count: graph.valueCount))
-        if let inputShapes { try bind(inputShapes, in: &result) }
+        for (input, type) in zip(graph.inputs, inputTypes) {
+            guard type.fits(graph.type(of: input)) else {
+                throw GraphError(
+                    .invalidShape,
+                    "input '\(graph.name(of: input))': expected \(graph.type(of: input)), "
+                        + "got \(type)")
+            }
+            result.types[Int(input.index)] = type
+        }
+        for (input, value) in zip(graph.inputs, values) {
+            result.values[Int(input.index)] = value
+        }
         var context = ShapeContext(graph: graph, symbols: FreshSymbols())
+        context.followsBodies = followsBodies
         for node in nodes { try infer(node, in: &context, into: &result) }
         return result
     }
 
-    private func bind(
-        _ shapes: [Shape], in result: inout InferredTypes
-    ) throws(GraphError) {
-        guard shapes.count == graph.inputs.count else {
-            throw GraphError(
-                .invalidShape,
-                "graph '\(graph.name)' has \(graph.inputs.count) inputs, got \(shapes.count) shapes"
-            )
-        }
-        for (input, shape) in zip(graph.inputs, shapes) {
-            let index = Int(input.index)
-            if let declared = result.types[index].dimensions {
-                let fits =
-                    declared.count == shape.rank
-                    && zip(declared, shape).allSatisfy { $0.fixed == nil || $0.fixed == $1 }
-                guard fits, shape.elementCountChecked != nil else {
-                    throw GraphError(
-                        .invalidShape,
-                        "input '\(graph.name(of: input))': expected \(result.types[index]), "
-                            + "got shape \(shape)")
-                }
-            }
-            result.types[index].dimensions = shape.map { Dimension($0) }
-        }
+    private func wrongCount(_ count: Int) -> GraphError {
+        GraphError(
+            .invalidShape,
+            "graph '\(graph.name)' has \(graph.inputs.count) inputs, got \(count)")
     }
 
     private func infer(
@@ -103,6 +119,23 @@ public struct ShapeInference: Sendable {
             result.types[Int(output.index)] = context.outputs[slot]
             result.values[Int(output.index)] = context.outputValues[slot]
         }
+    }
+}
+
+extension ValueType {
+    /// Whether a value of this type may stand where `declared` is asked for.
+    func fits(_ declared: ValueType) -> Bool {
+        guard container == declared.container else { return false }
+        if let elementType, let wanted = declared.elementType, elementType != wanted {
+            return false
+        }
+        if let shape = fixedShape, shape.elementCountChecked == nil { return false }
+        guard let dimensions, let wanted = declared.dimensions else { return true }
+        guard dimensions.count == wanted.count else { return false }
+        for (size, wanted) in zip(dimensions, wanted) {
+            if let size = size.fixed, let wanted = wanted.fixed, size != wanted { return false }
+        }
+        return true
     }
 }
 

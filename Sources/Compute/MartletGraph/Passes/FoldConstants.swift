@@ -42,10 +42,14 @@ public struct FoldConstants: GraphPass {
             let types = outputs.map { output in
                 output.map { inferred.type(of: $0) } ?? ValueType()
             }
-            let size = types.reduce(0) { $0 + (byteCount($1) ?? bytesMax) }
+            // What runs graphs, or makes no tensor, is left to the run.
+            if runsGraphs(node, in: graph) || types.contains(where: { $0.container != .tensor }) {
+                continue
+            }
+            let size = types.reduce(0) { $0 + (byteCount($1) ?? 0) }
             guard bytes + size <= bytesMax else { continue }
             guard let computed = computed(node, inputs, types, in: graph) else { continue }
-            bytes += size
+            bytes += computed.reduce(0) { $0 + $1.byteCount }
             replace(outputs, by: computed, of: node, in: &graph)
             changes += 1
         }
@@ -77,6 +81,12 @@ public struct FoldConstants: GraphPass {
             tensors.append(tensor)
         }
         return tensors
+    }
+
+    private func runsGraphs(_ node: NodeID, in graph: Graph) -> Bool {
+        graph.attributes[Int(node.index)].values.contains { attribute in
+            if case .graph = attribute { true } else { false }
+        }
     }
 
     private func computed(

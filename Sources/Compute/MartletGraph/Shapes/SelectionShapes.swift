@@ -51,3 +51,33 @@ extension OperatorSchema {
         try context.setOutput(0, type ?? data.elementType, data.dimensions)
     }
 }
+
+// What is kept, and how much of it, follows from the data.
+extension OperatorSchema {
+    /// `axis` (flattened when absent), `sorted` (1). Outputs: distinct slices; for each its first
+    /// place, for each input slice its number, and how often each is there.
+    public static let unique = OperatorSchema("Unique") { context throws(GraphError) in
+        let data = try context.type(0)
+        let count = context.freshDimension()
+        var shape: [Dimension]? = [count]
+        if context.attributes["axis"] != nil {
+            shape = data.dimensions
+            if let rank = shape?.count {
+                shape?[try context.axis(context.int("axis"), rank: rank)] = count
+            }
+        }
+        try context.setOutput(0, data.elementType, shape)
+        try context.setOutput(1, .int64, [count])
+        try context.setOutput(2, .int64, [context.freshDimension()])
+        try context.setOutput(3, .int64, [count])
+    }
+
+    /// Inputs: boxes [b, n, 4], scores [b, c, n], the most boxes of a class?, the largest
+    /// overlap?, the least score?. Output: rows of image, class, box.
+    public static let nonMaxSuppression = OperatorSchema("NonMaxSuppression") {
+        context throws(GraphError) in
+        _ = try context.type(0)
+        _ = try context.type(1)
+        try context.setOutput(0, .int64, [context.freshDimension(), 3])
+    }
+}

@@ -165,10 +165,10 @@ struct ShapeInferenceTests {
     func mismatch() throws {
         let inference = ShapeInference(try graph())
         for (shapes, message) in [
-            ([[5, 3]], "input 'x': expected float32[batch, 4], got shape [5, 3]"),
-            ([[5]], "input 'x': expected float32[batch, 4], got shape [5]"),
-            ([[-1, 4]], "input 'x': expected float32[batch, 4], got shape [-1, 4]"),
-            ([], "graph 'g' has 1 inputs, got 0 shapes"),
+            ([[5, 3]], "input 'x': expected float32[batch, 4], got float32[5, 3]"),
+            ([[5]], "input 'x': expected float32[batch, 4], got float32[5]"),
+            ([[-1, 4]], "input 'x': expected float32[batch, 4], got float32[-1, 4]"),
+            ([], "graph 'g' has 1 inputs, got 0"),
         ] as [([Shape], String)] {
             do throws(GraphError) {
                 _ = try inference.run(inputShapes: shapes)
