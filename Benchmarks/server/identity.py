@@ -35,13 +35,20 @@ def make(folder: pathlib.Path) -> None:
 def report() -> None:
     rows = collections.defaultdict(list)
     for line in sys.stdin:
-        name, value = line.split()
-        rows[name].append(float(value))
+        name, *values = line.split()
+        rows[name].append([float(value) for value in values])
+
+    def median(name: str, place: int = 0) -> float:
+        return statistics.median(row[place] for row in rows[name])
+
     for size in (16, 150_528):
-        echo = statistics.median(rows[f"echo-{size}"])
-        infer = statistics.median(rows[f"infer-{size}"])
+        echo, infer = median(f"echo-{size}"), median(f"infer-{size}")
         print(f"{size} floats: echo {echo:.1f} us, inference {infer:.1f} us a request, "
               f"{infer / echo:.2f} times")
+    for name in ("echo", "infer"):
+        rate, half, most = (median(f"{name}-flat", place) for place in range(3))
+        print(f"16 floats, 64 connections, {name}: {rate:.0f} requests/s, p50 {half:.0f} us, "
+              f"p99 {most:.0f} us")
 
 
 if sys.argv[1] == "report":

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-// Sends the same bytes over several keep-alive connections, one request at a time on each, and
-// prints what a request cost the server in processor microseconds.
-// Usage: load PORT PID REQUEST_FILE CONNECTIONS REQUESTS [echo]
+// Sends the same bytes over several keep-alive connections, one request at a time on each.
+// Usage: load PORT PID REQUEST_FILE CONNECTIONS REQUESTS [echo] [paced|flat]
 // With "echo" an answer has as many bytes as the request; otherwise it is HTTP with a
-// Content-Length.
+// Content-Length. "paced", the default, sends on all connections and then waits for all answers; it
+// prints what a request cost the server in processor microseconds. "flat" sends the next request of
+// a connection as soon as the last one is answered, and prints requests a second and the 50th and
+// 99th percentile of the time to an answer in microseconds.
 
 import Glibc
 
@@ -90,47 +92,100 @@ func answerLength(_ bytes: [UInt8]) -> Int? {
     return nil
 }
 
-let arguments = CommandLine.arguments
-guard arguments.count >= 6, let port = Int(arguments[1]), let connections = Int(arguments[4]),
-    let requests = Int(arguments[5])
-else { throw Failure(message: "usage: load PORT PID REQUEST_FILE CONNECTIONS REQUESTS [echo]") }
-let request = contents(of: arguments[3])
-let sockets = try (0..<connections).map { _ in try connected(to: port) }
-var piece = [UInt8](repeating: 0, count: 1 << 18)
-
-func receive(_ descriptor: Int32) throws -> Int {
-    let count = unsafe recv(descriptor, &piece, piece.count, 0)
-    guard count > 0 else { throw Failure(message: "recv: \(errno)") }
-    return count
+func monotonicNanoseconds() -> Int {
+    var now = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+    return Int(now.tv_sec) * 1_000_000_000 + Int(now.tv_nsec)
 }
 
-var length = request.count
-if arguments.count < 7 {
-    try sendAll(request, to: sockets[0])
-    var first: [UInt8] = []
-    var known: Int?
-    repeat {
-        let count = try receive(sockets[0])
-        first += piece[..<count]
-        known = known ?? answerLength(first)
-    } while first.count < known ?? .max
-    guard first.starts(with: "HTTP/1.1 200".utf8), let known else {
-        throw Failure(message: String(decoding: first.prefix(400), as: UTF8.self))
+struct Load {
+    let request: [UInt8]
+    let sockets: [Int32]
+    var length = 0
+    var piece = [UInt8](repeating: 0, count: 1 << 18)
+
+    mutating func receive(_ descriptor: Int32) throws -> Int {
+        let count = unsafe recv(descriptor, &piece, piece.count, 0)
+        guard count > 0 else { throw Failure(message: "recv: \(errno)") }
+        return count
     }
-    length = known
-}
 
-func round() throws {
-    for descriptor in sockets { try sendAll(request, to: descriptor) }
-    for descriptor in sockets {
-        var left = length
-        while left > 0 { left -= try receive(descriptor) }
+    /// Asks once and learns how long an answer is.
+    mutating func learnLength() throws {
+        try sendAll(request, to: sockets[0])
+        var first: [UInt8] = []
+        var known: Int?
+        repeat {
+            let count = try receive(sockets[0])
+            first += piece[..<count]
+            known = known ?? answerLength(first)
+        } while first.count < known ?? .max
+        guard first.starts(with: "HTTP/1.1 200".utf8), let known else {
+            throw Failure(message: String(decoding: first.prefix(400), as: UTF8.self))
+        }
+        length = known
+    }
+
+    mutating func round() throws {
+        for descriptor in sockets { try sendAll(request, to: descriptor) }
+        for descriptor in sockets {
+            var left = length
+            while left > 0 { left -= try receive(descriptor) }
+        }
+    }
+
+    /// Keeps every connection busy; returns nanoseconds to each answer, and in all.
+    mutating func runFlat(requests: Int) throws -> (times: [Int], elapsed: Int) {
+        var watched = sockets.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        var times: [Int] = []
+        times.reserveCapacity(requests)
+        var left = [Int](repeating: length, count: sockets.count)
+        var sent = [Int](repeating: monotonicNanoseconds(), count: sockets.count)
+        let start = monotonicNanoseconds()
+        for descriptor in sockets { try sendAll(request, to: descriptor) }
+        while times.count < requests {
+            guard unsafe poll(&watched, nfds_t(watched.count), -1) > 0 else { continue }
+            for index in watched.indices where watched[index].revents != 0 {
+                left[index] -= try receive(sockets[index])
+                guard left[index] <= 0 else { continue }
+                let now = monotonicNanoseconds()
+                times.append(now - sent[index])
+                left[index] = length
+                sent[index] = now
+                try sendAll(request, to: sockets[index])
+            }
+        }
+        return (times, monotonicNanoseconds() - start)
     }
 }
 
-for _ in 0..<max(1, requests / connections / 10) { try round() }
-let before = runNanoseconds(of: arguments[2])
-let rounds = max(1, requests / connections)
-for _ in 0..<rounds { try round() }
-let spent = runNanoseconds(of: arguments[2]) - before
-print(Double(spent) / 1000 / Double(rounds * connections))
+func main(_ arguments: [String]) throws {
+    guard arguments.count >= 6, let port = Int(arguments[1]), let connections = Int(arguments[4]),
+        let requests = Int(arguments[5])
+    else {
+        throw Failure(
+            message: "usage: load PORT PID REQUEST_FILE CONNECTIONS REQUESTS [echo] [paced|flat]")
+    }
+    let request = contents(of: arguments[3])
+    let options = arguments[6...]
+    var load = Load(
+        request: request, sockets: try (0..<connections).map { _ in try connected(to: port) },
+        length: request.count)
+    if !options.contains("echo") { try load.learnLength() }
+    for _ in 0..<max(1, requests / connections / 10) { try load.round() }
+    if options.contains("flat") {
+        var (times, elapsed) = try load.runFlat(requests: requests)
+        times.sort()
+        let rate = Double(times.count) * 1e9 / Double(elapsed)
+        let (half, most) = (times[times.count / 2], times[times.count * 99 / 100])
+        print(Int(rate), Double(half) / 1000, Double(most) / 1000)
+        return
+    }
+    let before = runNanoseconds(of: arguments[2])
+    let rounds = max(1, requests / connections)
+    for _ in 0..<rounds { try load.round() }
+    let spent = runNanoseconds(of: arguments[2]) - before
+    print(Double(spent) / 1000 / Double(rounds * connections))
+}
+
+try main(CommandLine.arguments)
