@@ -21,7 +21,8 @@ struct InferenceFuzzTests {
             .utf8)
 
     /// Every tensor of an accepted request lies in its memory and can be answered with.
-    private func check(_ request: InferenceRequest) throws {
+    private func check(_ decoded: InferenceBody.Decoded) throws {
+        let request = decoded.request
         var total = 0
         for input in request.inputs {
             for index in 0..<input.tensor.byteCount {
@@ -30,7 +31,7 @@ struct InferenceFuzzTests {
         }
         _ = try InferenceBody.encode(
             InferenceResponse(model: "m", version: "1", id: request.id, outputs: request.inputs),
-            for: request)
+            for: decoded)
     }
 
     @Test("JSON bodies")

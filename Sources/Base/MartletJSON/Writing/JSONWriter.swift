@@ -40,6 +40,17 @@ public struct JSONWriter: Sendable {
         isCommaDue = false
     }
 
+    /// A name that needs no escapes: what a program knows in advance.
+    public mutating func key(plain name: StaticString) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        unsafe bytes.append(
+            contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+        isCommaDue = false
+    }
+
     // MARK: Scalars
 
     public mutating func null() { literal("null") }

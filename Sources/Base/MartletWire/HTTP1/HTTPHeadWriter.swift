@@ -6,21 +6,24 @@
 public struct HTTPHeadWriter: Sendable {
     public private(set) var bytes: [UInt8]
 
-    /// A response's head, begun with its status line.
-    public init(status: Int, reusing bytes: [UInt8] = []) {
+    /// A response's head, begun with its status line, behind what `bytes` holds.
+    public init(status: Int, appendingTo bytes: consuming [UInt8] = []) {
         self.bytes = bytes
-        self.bytes.removeAll(keepingCapacity: true)
-        append("HTTP/1.1 ")
-        append(decimal: status)
-        append(" ")
-        append(HTTPStatus.reason(status))
-        append("\r\n")
+        if status == 200 {
+            append("HTTP/1.1 200 OK\r\n")
+        } else {
+            append("HTTP/1.1 ")
+            append(decimal: status)
+            append(" ")
+            append(HTTPStatus.reason(status))
+            append("\r\n")
+        }
     }
 
-    /// A request's head, begun with its line. `target` must be a valid request target.
-    public init(method: HTTPMethod, target: String, reusing bytes: [UInt8] = []) {
+    /// A request's head, begun with its line, behind what `bytes` holds. `target` must be a valid
+    /// request target.
+    public init(method: HTTPMethod, target: String, appendingTo bytes: consuming [UInt8] = []) {
         self.bytes = bytes
-        self.bytes.removeAll(keepingCapacity: true)
         self.bytes.append(contentsOf: method.rawValue.utf8)
         append(" ")
         for byte in target.utf8 { self.bytes.append(ByteClass.isTarget(byte) ? byte : 0x5F) }
@@ -44,23 +47,38 @@ public struct HTTPHeadWriter: Sendable {
     public mutating func field(_ name: StaticString, bytes value: [UInt8]) {
         append(name)
         append(": ")
-        for byte in value { bytes.append(ByteClass.isFieldValue(byte) ? byte : 0x20) }
+        append(value: value)
         append("\r\n")
     }
 
     public mutating func field(_ name: StaticString, _ value: String) {
         append(name)
         append(": ")
-        for byte in value.utf8 { bytes.append(ByteClass.isFieldValue(byte) ? byte : 0x20) }
+        append(value: value)
         append("\r\n")
     }
 
     public mutating func field(_ name: String, _ value: String) {
         for byte in name.utf8 { bytes.append(ByteClass.isToken(byte) ? byte : 0x5F) }
         append(": ")
-        for byte in value.utf8 { bytes.append(ByteClass.isFieldValue(byte) ? byte : 0x20) }
+        append(value: value)
         append("\r\n")
     }
+
+    /// A field with sixteen hexadecimal digits.
+    public mutating func field(_ name: StaticString, hexadecimal value: UInt64) {
+        append(name)
+        append(": ")
+        let digits: StaticString = "0123456789abcdef"
+        for place in 0..<16 {
+            let digit = Int(truncatingIfNeeded: value >> UInt64(60 - 4 * place)) & 15
+            bytes.append(unsafe digits.utf8Start[digit])
+        }
+        append("\r\n")
+    }
+
+    /// Whole lines that the caller knows to be well formed, line ends included.
+    public mutating func lines(_ lines: [UInt8]) { bytes.append(contentsOf: lines) }
 
     /// Ends the head and hands the bytes over.
     public consuming func finish() -> [UInt8] {
@@ -81,10 +99,28 @@ public struct HTTPHeadWriter: Sendable {
             contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    private mutating func append(value: String) {
+        let start = bytes.count
+        bytes.append(contentsOf: value.utf8)
+        clean(from: start)
+    }
+
+    private mutating func append(value: [UInt8]) {
+        let start = bytes.count
+        bytes.append(contentsOf: value)
+        clean(from: start)
+    }
+
+    private mutating func clean(from start: Int) {
+        for place in start..<bytes.count where !ByteClass.isFieldValue(bytes[place]) {
+            bytes[place] = 0x20
+        }
+    }
+
     private mutating func append(decimal value: Int) {
-        if value >= 100, value < 1000 {
-            bytes.append(UInt8(ascii: "0") + UInt8(value / 100))
-            bytes.append(UInt8(ascii: "0") + UInt8(value / 10 % 10))
+        if value >= 0, value < 1000 {
+            if value >= 100 { bytes.append(UInt8(ascii: "0") + UInt8(value / 100)) }
+            if value >= 10 { bytes.append(UInt8(ascii: "0") + UInt8(value / 10 % 10)) }
             bytes.append(UInt8(ascii: "0") + UInt8(value % 10))
         } else {
             bytes.append(contentsOf: String(value).utf8)

@@ -52,6 +52,20 @@ public struct HTTPRequestParser: Sendable {
         return false
     }
 
+    /// Bytes of a body of announced length that are still to come; nil elsewhere.
+    public var bodyBytesToCome: Int? {
+        if case .body(let remaining) = state { return remaining }
+        return nil
+    }
+
+    /// Counts body bytes that were received past the parser, at most `bodyBytesToCome`.
+    public mutating func skipBody(_ count: Int) {
+        guard case .body(let remaining) = state, count >= 0, count <= remaining else {
+            preconditionFailure("body bytes skipped outside a body")
+        }
+        state = .body(remaining: remaining - count)
+    }
+
     public mutating func step(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> Step {
         let source = unsafe WireBytes(bytes)
         switch state {
@@ -96,7 +110,7 @@ public struct HTTPRequestParser: Sendable {
                 hasRequestLine = true
             } else if line.isEmpty {
                 try checkHead(length: next)
-                head.fields.bytes = source.array(0..<next)
+                source.copy(0..<next, to: &head.fields.bytes)
                 try head.settle(limits: limits)
                 if let length = head.contentLength {
                     state = .body(remaining: length)

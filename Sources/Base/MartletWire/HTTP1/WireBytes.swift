@@ -28,6 +28,14 @@ internal import Glibc
         return unsafe UnsafeRawPointer(found) - base
     }
 
+    /// Replaces what `target` holds; its memory is used again where it is not shared.
+    func copy(_ range: Range<Int>, to target: inout [UInt8]) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
+        target.removeAll(keepingCapacity: true)
+        unsafe target.append(
+            contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+    }
+
     func array(_ range: Range<Int>) -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
         return unsafe [UInt8](

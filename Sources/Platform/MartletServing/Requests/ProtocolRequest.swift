@@ -30,15 +30,19 @@ public enum ProtocolRequest {
 
     /// An input's shape: no negative dimension, no overflow, at most `Shape.rankMax` dimensions.
     public static func shape(
-        _ dimensions: some Collection<Int64>, of input: String
+        _ dimensions: [Int64], of input: String
     ) throws(ServingError) -> Shape {
         let listed = { "[" + dimensions.prefix(16).map(String.init).joined(separator: ",") + "]" }
-        guard dimensions.allSatisfy({ $0 >= 0 }) else {
-            throw ServingError(
-                .invalidArgument,
-                "input '\(input)': shape \(listed()) has a negative dimension")
+        var shape = Shape()
+        for dimension in dimensions {
+            guard dimension >= 0 else {
+                throw ServingError(
+                    .invalidArgument,
+                    "input '\(input)': shape \(listed()) has a negative dimension")
+            }
+            shape.append(Int(dimension))
         }
-        guard let shape = Shape(dimensions.lazy.map { Int($0) }) else {
+        guard dimensions.count == shape.rank else {
             throw ServingError(
                 .invalidArgument,
                 "input '\(input)': shape has \(dimensions.count) dimensions, at most "

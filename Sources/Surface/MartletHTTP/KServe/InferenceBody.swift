@@ -7,11 +7,17 @@ internal import ServiceContextModule
 
 /// The inference codec without its route: for fuzzing and measuring.
 package enum InferenceBody {
+    /// A request, and how its answer is to be written.
+    package struct Decoded: Sendable {
+        package var request: InferenceRequest
+        var encoder: InferenceEncoder
+    }
+
     /// Reads a request's body for a model.
     /// - Parameter headerLength: the value of `Inference-Header-Content-Length`, when given.
     package static func decode(
         _ bytes: [UInt8], headerLength: Int?, model: String, host: any ModelHost
-    ) throws -> InferenceRequest {
+    ) throws -> Decoded {
         guard headerLength ?? 0 <= bytes.count, headerLength ?? 0 >= 0 else {
             throw ServingError(.invalidArgument, "the header is longer than the body")
         }
@@ -22,12 +28,12 @@ package enum InferenceBody {
             host: host, context: .topLevel)
     }
 
-    /// The parts of the body that answers `request` with `response`, joined.
+    /// The parts of the body that answers `decoded` with `response`, joined.
     package static func encode(
-        _ response: InferenceResponse, for request: InferenceRequest
+        _ response: InferenceResponse, for decoded: Decoded
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
-        for part in try InferenceEncoder(request).encode(response).body {
+        for part in try decoded.encoder.encode(response).body {
             switch part {
             case .bytes(let piece): bytes += piece
             case .tensor(let tensor): unsafe bytes.append(contentsOf: tensor.bytes)

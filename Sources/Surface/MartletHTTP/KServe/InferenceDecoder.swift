@@ -23,11 +23,12 @@ struct InferenceDecoder {
     private var parameters: Parameters = [:]
     private var inputs: [InputDraft] = []
     private var outputs: [RequestedOutput] = []
+    private var wishes: [InferenceEncoder.Wish] = []
 
     /// - Throws: `ServingError` or `JSONError` for a request that cannot be right.
     static func decode(
         _ request: HTTPRequest, host: any ModelHost, context: ServiceContext
-    ) throws -> InferenceRequest {
+    ) throws -> InferenceBody.Decoded {
         try decode(
             request.body, headerLength: headerLength(request), model: ModelReference(request),
             host: host, context: context)
@@ -38,9 +39,11 @@ struct InferenceDecoder {
     static func decode(
         _ body: HTTPBody, headerLength: Int?, model: ModelReference, host: any ModelHost,
         context: ServiceContext
-    ) throws -> InferenceRequest {
+    ) throws -> InferenceBody.Decoded {
         if headerLength == 0 {
-            return try RawInference.decode(body, model: model, host: host, context: context)
+            return InferenceBody.Decoded(
+                request: try RawInference.decode(body, model: model, host: host, context: context),
+                encoder: InferenceEncoder(wishes: [], binaryByDefault: true))
         }
         var decoder = InferenceDecoder(
             body: body, jsonByteCount: headerLength ?? body.count,
@@ -73,7 +76,7 @@ struct InferenceDecoder {
         return length
     }
 
-    private mutating func decode(_ context: ServiceContext) throws -> InferenceRequest {
+    private mutating func decode(_ context: ServiceContext) throws -> InferenceBody.Decoded {
         let body = body
         let text = unsafe UnsafeRawBufferPointer(rebasing: body.bytes[..<jsonByteCount])
         var scanner = unsafe JSONScanner(text, limits: JSONLimits(acceptsNonFinite: true))
@@ -84,7 +87,11 @@ struct InferenceDecoder {
             outputs: outputs, context: context)
         try ProtocolRequest.apply(parameters, to: &request)
         try ProtocolRequest.checkSharedMemory(of: outputs, in: sharedMemory)
-        return request
+        return InferenceBody.Decoded(
+            request: request,
+            encoder: InferenceEncoder(
+                wishes: wishes,
+                binaryByDefault: parameters["binary_data_output"] == .bool(true)))
     }
 
     // MARK: The walk
@@ -103,10 +110,11 @@ struct InferenceDecoder {
                 }
             } else if key == "outputs" {
                 outputs.removeAll()
+                wishes.removeAll()
                 try scanner.beginArray()
                 while try scanner.nextElement() {
                     try InferenceDecoder.checkCount(outputs.count, "outputs")
-                    outputs.append(try InferenceDecoder.output(&scanner))
+                    try readOutput(&scanner)
                 }
             } else if key == "parameters" {
                 parameters = try ParameterDecoder.read(&scanner)
@@ -128,15 +136,21 @@ struct InferenceDecoder {
         }
     }
 
-    private static func output(_ scanner: inout JSONScanner) throws -> RequestedOutput {
+    private mutating func readOutput(_ scanner: inout JSONScanner) throws {
         var name = ""
         var parameters: Parameters = [:]
+        var isBinary: Bool?
         try scanner.beginObject()
         while let key = try scanner.nextKey() {
             if key == "name" {
                 name = try scanner.readString()
             } else if key == "parameters" {
-                parameters = try ParameterDecoder.read(&scanner)
+                isBinary = nil
+                parameters = try ParameterDecoder.read(&scanner) { (key, scanner) in
+                    guard key == "binary_data", try scanner.peek() == .bool else { return false }
+                    isBinary = try scanner.readBool()
+                    return true
+                }
             } else {
                 try scanner.skipValue()
             }
@@ -144,7 +158,8 @@ struct InferenceDecoder {
         guard !name.isEmpty else {
             throw ServingError(.invalidArgument, "an output in the request has no 'name'")
         }
-        return try ProtocolRequest.output(name, parameters)
+        wishes.append(InferenceEncoder.Wish(name: name, isBinary: isBinary))
+        outputs.append(try ProtocolRequest.output(name, parameters))
     }
 
     // MARK: Binding data to inputs

@@ -8,88 +8,115 @@ internal import MartletTensor
 /// Writes an inference response: JSON, and behind it, for outputs asked for in binary, the
 /// tensors' own memory.
 struct InferenceEncoder {
-    /// Requested outputs by name, as far as they say how they are wanted.
-    private let binaryByName: [String: Bool]
+    /// How one output is wanted, where the request says so.
+    struct Wish: Sendable {
+        var name: String
+        var isBinary: Bool?
+    }
+
+    /// In the order of the request.
+    private let wishes: [Wish]
     private let binaryByDefault: Bool
 
-    init(_ request: InferenceRequest) {
-        binaryByDefault = request.parameters["binary_data_output"] == .bool(true)
-        var byName: [String: Bool] = [:]
-        for output in request.outputs {
-            if case .bool(let flag)? = output.parameters["binary_data"] {
-                byName[output.name] = flag
-            }
-        }
-        binaryByName = byName
+    init(wishes: [Wish], binaryByDefault: Bool) {
+        self.wishes = wishes
+        self.binaryByDefault = binaryByDefault
     }
 
     func encode(_ response: InferenceResponse) throws(ServingError) -> HTTPResponse {
         var writer = JSONWriter(nonFinite: .literal)
-        writer.bytes.reserveCapacity(512)
-        var binary: [HTTPResponse.BodyPart] = []
+        writer.bytes.reserveCapacity(256 + 128 * response.outputs.count)
         writer.beginObject()
         if !response.id.isEmpty {
-            writer.key("id")
+            writer.key(plain: "id")
             writer.string(response.id)
         }
-        writer.key("model_name")
+        writer.key(plain: "model_name")
         writer.string(response.model)
-        writer.key("model_version")
+        writer.key(plain: "model_version")
         writer.string(response.version)
         if !response.parameters.isEmpty {
-            writer.key("parameters")
+            writer.key(plain: "parameters")
             writer.beginObject()
             writer.members(response.parameters)
             writer.endObject()
         }
-        writer.key("outputs")
+        writer.key(plain: "outputs")
         writer.beginArray()
-        for output in response.outputs { try write(output, to: &writer, &binary) }
+        var binaryCount = 0
+        for index in response.outputs.indices {
+            let isBinary = isBinary(response, index)
+            try InferenceEncoder.write(response.outputs[index], isBinary: isBinary, to: &writer)
+            if isBinary { binaryCount += 1 }
+        }
         writer.endArray()
         writer.endObject()
         var answer = HTTPResponse(isCompressible: true)
-        if binary.isEmpty {
+        guard binaryCount > 0 else {
             answer.contentType = "application/json"
             answer.body = [.bytes(writer.bytes)]
-        } else {
-            answer.contentType = "application/octet-stream"
-            answer.fields = [
-                HTTPResponse.Field(
-                    "Inference-Header-Content-Length", String(writer.bytes.count))
-            ]
-            answer.body = [.bytes(writer.bytes)] + binary
+            return answer
+        }
+        answer.contentType = "application/octet-stream"
+        answer.fields = [
+            HTTPResponse.Field("Inference-Header-Content-Length", String(writer.bytes.count))
+        ]
+        answer.body.reserveCapacity(1 + binaryCount)
+        answer.body.append(.bytes(writer.bytes))
+        for index in response.outputs.indices where isBinary(response, index) {
+            answer.body.append(.tensor(response.outputs[index].tensor))
         }
         return answer
     }
 
-    private func write(
-        _ output: NamedTensor, to writer: inout JSONWriter,
-        _ binary: inout [HTTPResponse.BodyPart]
+    /// About how many bytes of JSON the response becomes.
+    func textByteCount(_ response: InferenceResponse) -> Int {
+        var count = 0
+        for index in response.outputs.indices where !isBinary(response, index) {
+            count += response.outputs[index].tensor.byteCount * 2
+        }
+        return count
+    }
+
+    private func isBinary(_ response: InferenceResponse, _ index: Int) -> Bool {
+        let isShared = response.outputs[index].parameters["shared_memory_region"] != nil
+        if isShared { return false }
+        // Answers come in the order in which they were asked for.
+        if index < wishes.count, wishes[index].name == response.outputs[index].name {
+            return wishes[index].isBinary ?? binaryByDefault
+        }
+        for wish in wishes where wish.name == response.outputs[index].name {
+            return wish.isBinary ?? binaryByDefault
+        }
+        return binaryByDefault
+    }
+
+    private static func write(
+        _ output: NamedTensor, isBinary: Bool, to writer: inout JSONWriter
     ) throws(ServingError) {
         let tensor = output.tensor
         let isShared = output.parameters["shared_memory_region"] != nil
-        let isBinary = !isShared && (binaryByName[output.name] ?? binaryByDefault)
         writer.beginObject()
-        writer.key("name")
+        writer.key(plain: "name")
         writer.string(output.name)
-        writer.key("datatype")
+        writer.key(plain: "datatype")
         writer.string(tensor.elementType.protocolName ?? "")
-        writer.key("shape")
-        writer.integers(tensor.shape)
+        writer.key(plain: "shape")
+        writer.beginArray()
+        for axis in 0..<tensor.shape.rank { writer.integer(tensor.shape[axis]) }
+        writer.endArray()
         if isBinary || !output.parameters.isEmpty {
-            writer.key("parameters")
+            writer.key(plain: "parameters")
             writer.beginObject()
-            writer.members(output.parameters)
+            if !output.parameters.isEmpty { writer.members(output.parameters) }
             if isBinary {
-                writer.key("binary_data_size")
+                writer.key(plain: "binary_data_size")
                 writer.integer(tensor.byteCount)
             }
             writer.endObject()
         }
-        if isBinary {
-            binary.append(.tensor(tensor))
-        } else if !isShared {
-            writer.key("data")
+        if !isBinary, !isShared {
+            writer.key(plain: "data")
             try InferenceEncoder.writeData(output, to: &writer)
         }
         writer.endObject()

@@ -10,7 +10,9 @@ struct InputDraft {
     var name = ""
     var datatype: String?
     var shape: [Int64]?
+    /// What the transport does not need itself.
     var parameters: Parameters = [:]
+    private var binaryByteCount: ParameterValue?
     /// Data that was read as it was met, because type and shape stood before it.
     private var tensor: Tensor?
     /// A bookmark at the data, when type or shape follow it.
@@ -35,7 +37,13 @@ struct InputDraft {
             } else if key == "shape" {
                 shape = try InputDraft.readShape(&scanner)
             } else if key == "parameters" {
-                parameters = try ParameterDecoder.read(&scanner)
+                binaryByteCount = nil
+                parameters = try ParameterDecoder.read(&scanner) { (key, scanner) in
+                    guard key == "binary_data_size" else { return false }
+                    binaryByteCount = try ParameterDecoder.parameter(
+                        try scanner.readValue(), "binary_data_size")
+                    return true
+                }
             } else {
                 try scanner.skipValue()
             }
@@ -73,7 +81,7 @@ struct InputDraft {
 
     /// `binary_data_size`, when the parameters give it.
     func binarySize() throws(ServingError) -> Int? {
-        switch parameters["binary_data_size"] {
+        switch binaryByteCount {
         case nil: return nil
         case .int(let size)? where size >= 0: return Int(size)
         default:

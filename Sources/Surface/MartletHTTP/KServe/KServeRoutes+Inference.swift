@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletServing
+internal import MartletTensor
 internal import MartletWire
 
 extension KServeRoutes {
@@ -24,33 +25,53 @@ extension KServeRoutes {
     }
 
     private static func infer(
-        _ decoded: InferenceRequest, _ request: HTTPRequest, _ responder: HTTPResponder,
+        _ decoded: InferenceBody.Decoded, _ request: HTTPRequest, _ responder: HTTPResponder,
         _ host: any ModelHost, _ tracing: RequestTracing
     ) {
-        let encoder = InferenceEncoder(decoded)
-        let requested = decoded.outputs
+        let encoder = decoded.encoder
         let context = request.context
-        let registry = host.sharedMemory
-        let isShared = requested.contains { $0.parameters["shared_memory_region"] != nil }
-        var submitted = decoded
+        let shared = SharedOutputs(decoded.request.outputs, host.sharedMemory)
+        var submitted = decoded.request
         submitted.allowsInlineRun = true
         host.submit(submitted, cancellation: request.cancellation) { result in
-            let result = result.flatMap { response -> Result<InferenceResponse, ServingError> in
-                guard isShared else { return .success(response) }
-                var delivered = response
-                do throws(ServingError) {
-                    try ProtocolRequest.deliverSharedMemory(
-                        &delivered, requested: requested, in: registry)
-                    return .success(delivered)
-                } catch { return .failure(error) }
-            }
-            responder.complete(making: {
+            let result = shared?.deliver(result) ?? result
+            var byteCount = 0
+            if case .success(let response) = result { byteCount = encoder.textByteCount(response) }
+            responder.complete(writing: byteCount) {
                 tracing.withSpan("encode", context) {
                     do throws(ServingError) {
                         return try encoder.encode(try result.get())
                     } catch { return .kserve(error) }
                 }
-            })
+            }
+        }
+    }
+}
+
+/// The outputs of a request that go to shared memory.
+private struct SharedOutputs: Sendable {
+    private let requested: [RequestedOutput]
+    private let registry: SharedMemoryRegistry
+
+    /// nil when there are none.
+    init?(_ requested: [RequestedOutput], _ registry: SharedMemoryRegistry) {
+        guard requested.contains(where: { $0.parameters["shared_memory_region"] != nil }) else {
+            return nil
+        }
+        self.requested = requested
+        self.registry = registry
+    }
+
+    func deliver(
+        _ result: Result<InferenceResponse, ServingError>
+    ) -> Result<InferenceResponse, ServingError> {
+        result.flatMap { response in
+            var delivered = response
+            do throws(ServingError) {
+                try ProtocolRequest.deliverSharedMemory(
+                    &delivered, requested: requested, in: registry)
+                return .success(delivered)
+            } catch { return .failure(error) }
         }
     }
 }

@@ -8,10 +8,16 @@ internal import MartletServing
 enum ParameterDecoder {
     private static let countMax = 1_024
 
-    static func read(_ scanner: inout JSONScanner) throws -> Parameters {
+    /// - Parameter take: reads the value of a parameter that the caller keeps for itself; false
+    ///   leaves it to be read here. Such parameters steer the transport and go no further.
+    static func read(
+        _ scanner: inout JSONScanner,
+        taking take: (JSONText, inout JSONScanner) throws -> Bool = { _, _ in false }
+    ) throws -> Parameters {
         var parameters: Parameters = [:]
         try scanner.beginObject()
         while let key = try scanner.nextKey() {
+            if try take(key, &scanner) { continue }
             let name = key.string
             guard parameters.count < countMax else {
                 throw ServingError(.invalidArgument, "more than \(countMax) parameters")

@@ -79,13 +79,15 @@ public struct OpenAIRoutes: Sendable {
             }
             let context = request.context
             host.submit(decoded, cancellation: request.cancellation) { result in
-                responder.complete(making: {
+                var byteCount = 0
+                if case .success(let response) = result { byteCount = response.vectors.count * 10 }
+                responder.complete(writing: byteCount) {
                     tracing.withSpan("encode", context) {
                         do throws(ServingError) {
                             return .json(EmbeddingCoding.encode(try result.get(), encoding))
                         } catch { return .openAI(error) }
                     }
-                })
+                }
             }
         } catch {
             responder.complete(.openAI(error))
@@ -103,14 +105,15 @@ public struct OpenAIRoutes: Sendable {
             let context = request.context
             let documents = decoded.documents
             host.submit(decoded, cancellation: request.cancellation) { result in
-                responder.complete(making: {
+                let byteCount = documents.reduce(0) { $0 + $1.utf8.count }
+                responder.complete(writing: byteCount) {
                     tracing.withSpan("encode", context) {
                         do throws(ServingError) {
                             let response = try result.get()
                             return .json(RerankCoding.encode(response, documents, wish))
                         } catch { return .openAI(error) }
                     }
-                })
+                }
             }
         } catch {
             responder.complete(.openAI(error))

@@ -35,7 +35,7 @@ public struct Router: Sendable {
     }
 
     enum Match {
-        case found(Route, parameters: [Range<Int>])
+        case found(Route, parameters: RouteParameters)
         /// The methods that the path has.
         case methodNotAllowed(allowed: String)
         case notFound
@@ -60,6 +60,9 @@ public struct Router: Sendable {
                 place = child(of: place, literal: Array(segment.utf8))
             }
         }
+        precondition(
+            names.count <= RouteParameters.countMax, "a pattern with too many wildcards: \(pattern)"
+        )
         let route = Route(pattern: pattern, parameterNames: names, handler: handler)
         nodes[place].routes.removeAll { $0.method == method }
         nodes[place].routes.append((method, route))
@@ -80,56 +83,89 @@ public struct Router: Sendable {
     }
 
     func match(_ head: HTTPRequestHead) -> Match {
-        var segments: [Range<Int>] = []
-        segments.reserveCapacity(8)
-        let bytes = head.fields.bytes
-        var start = head.path.lowerBound + 1
-        while start < head.path.upperBound {
-            var end = start
-            while end < head.path.upperBound, bytes[end] != UInt8(ascii: "/") { end += 1 }
-            guard segments.count < Router.segmentCountMax else { return .notFound }
-            segments.append(start..<end)
-            start = end + 1
-        }
-        var parameters: [Range<Int>] = []
-        guard let node = find(0, segments[...], bytes, &parameters) else { return .notFound }
-        let routes = nodes[node].routes
-        if let found = routes.first(where: { $0.method == head.method })
-            ?? (head.method == .head ? routes.first { $0.method == .get } : nil)
+        var parameters = RouteParameters()
+        let rest = head.path.lowerBound + 1..<max(head.path.upperBound, head.path.lowerBound + 1)
+        guard let node = find(0, rest, head.fields.bytes, 0, &parameters) else { return .notFound }
+        if let route = route(node, head.method)
+            ?? (head.method == .head ? route(node, .get) : nil)
         {
-            return .found(found.route, parameters: parameters)
+            return .found(route, parameters: parameters)
         }
-        var allowed = routes.map(\.method.rawValue)
+        var allowed = nodes[node].routes.map(\.method.rawValue)
         if allowed.contains("GET") { allowed.append("HEAD") }
         return .methodNotAllowed(allowed: allowed.sorted().joined(separator: ", "))
     }
 
-    private static func isEqual(
-        _ literal: [UInt8], _ bytes: [UInt8], _ segment: Range<Int>
+    private func route(_ node: Int, _ method: HTTPMethod) -> Route? {
+        for index in nodes[node].routes.indices where nodes[node].routes[index].method == method {
+            return nodes[node].routes[index].route
+        }
+        return nil
+    }
+
+    private func isLiteral(
+        _ node: Int, _ index: Int, _ bytes: [UInt8], _ segment: Range<Int>
     ) -> Bool {
-        guard literal.count == segment.count else { return false }
-        for offset in 0..<literal.count where literal[offset] != bytes[segment.lowerBound + offset]
-        { return false }
+        let count = nodes[node].literals[index].segment.count
+        guard count == segment.count else { return false }
+        for offset in 0..<count
+        where nodes[node].literals[index].segment[offset] != bytes[segment.lowerBound + offset] {
+            return false
+        }
         return true
     }
 
-    /// The node with routes that the segments lead to; literals are tried before wildcards.
+    /// The node with routes that the rest of a path leads to; literals are tried before wildcards.
     private func find(
-        _ place: Int, _ segments: ArraySlice<Range<Int>>, _ bytes: [UInt8],
-        _ parameters: inout [Range<Int>]
+        _ place: Int, _ rest: Range<Int>, _ bytes: [UInt8], _ depth: Int,
+        _ parameters: inout RouteParameters
     ) -> Int? {
-        guard let segment = segments.first else {
-            return nodes[place].routes.isEmpty ? nil : place
-        }
-        let rest = segments.dropFirst()
-        for (literal, node) in nodes[place].literals
-        where Router.isEqual(literal, bytes, segment) {
-            if let found = find(node, rest, bytes, &parameters) { return found }
+        guard !rest.isEmpty else { return nodes[place].routes.isEmpty ? nil : place }
+        guard depth < Router.segmentCountMax else { return nil }
+        var end = rest.lowerBound
+        while end < rest.upperBound, bytes[end] != UInt8(ascii: "/") { end += 1 }
+        let segment = rest.lowerBound..<end
+        let next = min(end + 1, rest.upperBound)..<rest.upperBound
+        for index in nodes[place].literals.indices where isLiteral(place, index, bytes, segment) {
+            let node = nodes[place].literals[index].node
+            if let found = find(node, next, bytes, depth + 1, &parameters) { return found }
         }
         guard let wildcard = nodes[place].wildcard, !segment.isEmpty else { return nil }
         parameters.append(segment)
-        if let found = find(wildcard, rest, bytes, &parameters) { return found }
+        if let found = find(wildcard, next, bytes, depth + 1, &parameters) { return found }
         parameters.removeLast()
         return nil
     }
+}
+
+/// Where the wildcard segments of a path stand, kept without allocation.
+struct RouteParameters: Sendable {
+    static let countMax = 4
+
+    private var first = 0..<0
+    private var second = 0..<0
+    private var third = 0..<0
+    private var fourth = 0..<0
+    private(set) var count = 0
+
+    subscript(index: Int) -> Range<Int> {
+        switch index {
+        case 0: first
+        case 1: second
+        case 2: third
+        default: fourth
+        }
+    }
+
+    mutating func append(_ range: Range<Int>) {
+        switch count {
+        case 0: first = range
+        case 1: second = range
+        case 2: third = range
+        default: fourth = range
+        }
+        count += 1
+    }
+
+    mutating func removeLast() { count -= 1 }
 }

@@ -29,12 +29,17 @@ struct BodyCollector {
     private let offset: Int
     private var count = 0
 
-    /// - Parameter length: the announced length, or a first guess.
-    init(length: Int, alignedPlace: Int = 0) {
+    /// - Parameters:
+    ///   - length: the announced length, or a first guess.
+    ///   - memory: makes storage of at least so many bytes.
+    init(
+        length: Int, alignedPlace: Int = 0,
+        memory: (_ byteCount: Int) -> TensorStorage = { TensorStorage(byteCount: $0) }
+    ) {
         let alignment = TensorStorage.alignment
         let place = max(alignedPlace, 0) % alignment
         offset = place == 0 ? 0 : alignment - place
-        storage = TensorStorage(byteCount: offset + length)
+        storage = memory(offset + length)
     }
 
     var byteCount: Int { count }
@@ -50,6 +55,18 @@ struct BodyCollector {
             unsafe memcpy(storage.base + offset + count, base, bytes.count)
         }
         count += bytes.count
+    }
+
+    /// Receives the body's next bytes, at most `countMax`, where they will stay.
+    mutating func receive(from socket: PlainSocket, countMax: Int) -> Int {
+        let place = offset + count
+        let room = min(countMax, storage.byteCount - place)
+        guard room > 0 else { return 0 }
+        let received = unsafe socket.receive(
+            into: UnsafeMutableRawBufferPointer(
+                rebasing: storage.mutableBytes[place..<place + room]))
+        count += received
+        return received
     }
 
     consuming func finish() -> HTTPBody {

@@ -18,32 +18,42 @@ final class HTTPConnection: ChannelDuplexHandler {
     var parser: HTTPRequestParser
     var phase = ConnectionPhase.idle
     var context: ChannelHandlerContext?
+    /// Below a plaintext connection; nil behind TLS.
+    var socket: PlainSocket?
     /// Bytes received and not yet taken apart.
-    var inbound = ByteBuffer()
+    var inbound = HTTPConnection.nothing
     var collector: BodyCollector?
     /// The request that a handler has.
     var exchange: Exchange?
     /// Counts requests, so that a late answer finds nobody.
     var sequence: UInt64 = 0
     var firstByte = MonotonicInstant(nanoseconds: 0)
+    /// Answers that have not left yet.
+    var outgoing: Outgoing?
+    /// Small answers to pipelined requests, put together while more of them are being taken apart.
+    var gathered: [UInt8] = []
     private var deadline: NIODeadline?
     private var timer: Scheduled<Void>?
     private var timerFires = NIODeadline.distantFuture
-    private var isProcessing = false
+    private(set) var isProcessing = false
+    /// The socket is known to have something to read.
+    private var isInRead = false
     private var isReadHeld = false
     private var inputHasEnded = false
-    var headBytes: [UInt8] = []
     /// The last answer has been written; nothing more is read.
     var isClosing = false
 
+    private static let nothing = ByteBuffer()
+    /// Bytes of a body that are received in one go before other connections have their turn.
+    private static let receivedBytesMax = 4 << 20
+
     /// A request between its arrival and its answer.
     struct Exchange {
-        var id: String
+        var id: RequestID
         var method: HTTPMethod
         var target: String
         var keepsAlive: Bool
         var isOldVersion: Bool
-        var acceptEncoding: String?
         var received: MonotonicInstant
         var receivedBytes: Int
         var cancellation: Cancellation
@@ -79,6 +89,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     private func begin() {
+        if shared.configuration.tls == nil, let context { socket = PlainSocket(context.channel) }
         loopState.add(self)
         enter(.idle)
     }
@@ -86,6 +97,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     private func finish() {
         if case .closed = phase { return }
         phase = .closed
+        socket = nil
+        outgoing = nil
         timer?.cancel()
         timer = nil
         loopState.remove(self)
@@ -127,7 +140,10 @@ final class HTTPConnection: ChannelDuplexHandler {
         } else {
             inbound.writeBuffer(&buffer)
         }
+        buffer = HTTPConnection.nothing
+        isInRead = true
         process()
+        isInRead = false
     }
 
     func read(context: ChannelHandlerContext) {
@@ -157,27 +173,35 @@ final class HTTPConnection: ChannelDuplexHandler {
     func process() {
         guard !isProcessing else { return }
         isProcessing = true
-        defer { isProcessing = false }
+        takeApart()
+        isProcessing = false
+        if inbound.readableBytes == 0 {
+            // The channel uses its buffer again when nobody else holds it.
+            inbound = HTTPConnection.nothing
+        } else {
+            inbound.discardReadBytes()
+        }
+        sendGathered()
+    }
+
+    private func takeApart() {
         while phase.isReading {
             let before = inbound.readableBytes
-            do {
-                let event = try step()
-                switch event {
+            do throws(WireError) {
+                switch try step() {
                 case .needMore:
                     if inbound.readableBytes == before || inbound.readableBytes == 0 {
-                        settleReading()
-                        return
+                        if receiveBody() { continue }
+                        return settleReading()
                     }
                 case .head: beginBody()
                 case .body: break
                 case .end: dispatch()
                 }
             } catch {
-                refuse(error)
-                return
+                return refuse(error)
             }
         }
-        if inbound.readableBytes > 0 { inbound.discardReadBytes() }
     }
 
     /// One step of the parser; body bytes are copied to where the body is collected.
@@ -198,9 +222,26 @@ final class HTTPConnection: ChannelDuplexHandler {
         return step.event
     }
 
+    /// Takes what has come of a body straight from the socket to where the body is collected.
+    /// - Returns: false when nothing has.
+    private func receiveBody() -> Bool {
+        guard isInRead, let socket, let remaining = parser.bodyBytesToCome, remaining > 0,
+            inbound.readableBytes == 0, let context, context.channel.isActive
+        else { return false }
+        var received = 0
+        while received < min(remaining, HTTPConnection.receivedBytesMax) {
+            let wanted = min(remaining, HTTPConnection.receivedBytesMax) - received
+            guard let count = collector?.receive(from: socket, countMax: wanted), count > 0
+            else { break }
+            received += count
+            if count < wanted { break }
+        }
+        parser.skipBody(received)
+        return received == remaining
+    }
+
     /// Waits for more bytes: sets the clock for what is missing.
     private func settleReading() {
-        if inbound.readableBytes == 0 { inbound.clear() } else { inbound.discardReadBytes() }
         if inputHasEnded {
             abort()
             return
@@ -211,31 +252,28 @@ final class HTTPConnection: ChannelDuplexHandler {
         } else if collector == nil {
             if case .head = phase { return }
             enter(.head)
+        } else {
+            if case .body = phase { return }
+            enter(.body(byteCount: parser.head.contentLength ?? 0))
         }
     }
 
     private func beginBody() {
         let head = parser.head
-        let length = head.contentLength ?? 4096
         let place =
             head.fields.range(of: "inference-header-content-length")
             .flatMap { head.fields.decimal($0) } ?? 0
-        collector = BodyCollector(length: length, alignedPlace: place)
-        if length > 0 { enter(.body(byteCount: length)) }
-        if head.expectsContinue, inbound.readableBytes == 0 {
-            write("HTTP/1.1 100 Continue\r\n\r\n")
-        }
-    }
-
-    private func write(_ text: StaticString) {
-        guard let context else { return }
-        var buffer = context.channel.allocator.buffer(capacity: text.utf8CodeUnitCount)
-        buffer.writeStaticString(text)
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        collector = BodyCollector(
+            length: head.contentLength ?? 4096, alignedPlace: place,
+            memory: { [loopState] in loopState.bodies.take(byteCount: $0) })
+        if head.expectsContinue, inbound.readableBytes == 0 { sendContinue() }
     }
 
     /// Goes on reading after an answer has left.
     func resumeReading() {
+        if shared.isDraining, inbound.readableBytes == 0, parser.isBetweenRequests {
+            return abort()
+        }
         enter(.idle)
         if isReadHeld {
             isReadHeld = false

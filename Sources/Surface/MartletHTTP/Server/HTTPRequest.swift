@@ -9,9 +9,8 @@ public import ServiceContextModule
 public struct HTTPRequest: Sendable {
     public let head: HTTPRequestHead
     /// Unpacked, if it came compressed.
-    public let body: HTTPBody
-    /// The client's `X-Request-Id`, or one made here.
-    public let id: String
+    public internal(set) var body: HTTPBody
+    let requestID: RequestID
     /// Cancelled when the client goes away before it is answered.
     public let cancellation: Cancellation
     /// When the first byte of the head was read.
@@ -19,7 +18,10 @@ public struct HTTPRequest: Sendable {
     /// The caller's trace, when it sent one.
     public let context: ServiceContext
     let route: Route?
-    let parameters: [Range<Int>]
+    let parameters: RouteParameters
+
+    /// The client's `X-Request-Id`, or one made here.
+    public var id: String { requestID.description }
 
     /// The path segment that stands for `:name` in the route's pattern, percent-decoded; nil when
     /// the pattern has none or the segment is no UTF-8.

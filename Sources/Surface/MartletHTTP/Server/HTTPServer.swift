@@ -58,6 +58,9 @@ public final class HTTPServer: Service {
             .childChannelOption(
                 ChannelOptions.allowRemoteHalfClosure, value: configuration.answersHalfClosed
             )
+            .childChannelOption(
+                ChannelOptions.recvAllocator, value: HTTPServer.receiveAllocator(configuration)
+            )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let state = states[ObjectIdentifier(channel.eventLoop)] else { return }
@@ -107,6 +110,16 @@ public final class HTTPServer: Service {
         }
         for loop in state.loops { loop.eventLoop.execute { loop.value.closeAll() } }
         try? await group.shutdownGracefully()
+    }
+
+    /// Plaintext connections receive a head and what follows it through the channel; the rest of a
+    /// body goes past it.
+    private static func receiveAllocator(
+        _ configuration: HTTPServerConfiguration
+    ) -> any RecvByteBufferAllocator {
+        configuration.tls == nil
+            ? FixedSizeRecvByteBufferAllocator(capacity: 4 << 10)
+            : AdaptiveRecvByteBufferAllocator()
     }
 
     private static func prepare(

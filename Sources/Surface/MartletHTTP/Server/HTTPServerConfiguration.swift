@@ -21,6 +21,9 @@ public struct HTTPServerConfiguration: Sendable {
     public var port: Int
     /// Event loops; each runs on a thread of its own.
     public var threadCount: Int
+    /// Threads for reading and writing large JSON and for compression, which would hold up other
+    /// connections of an event loop.
+    public var workerCount: Int
     public var limits: HTTPLimits
     /// Connections beyond this are answered with 503 and closed.
     public var connectionCountMax: Int
@@ -46,7 +49,7 @@ public struct HTTPServerConfiguration: Sendable {
 
     public init(
         host: String = "0.0.0.0", port: Int = 8000, threadCount: Int = 1,
-        limits: HTTPLimits = HTTPLimits(), connectionCountMax: Int = 4096,
+        workerCount: Int = 2, limits: HTTPLimits = HTTPLimits(), connectionCountMax: Int = 4096,
         idleTimeout: Duration = .seconds(75), headerTimeout: Duration = .seconds(10),
         bodyTimeout: Duration = .seconds(30), writeTimeout: Duration = .seconds(30),
         bytesPerSecondMin: Int = 16 << 10, pipelineBytesMax: Int = 64 << 10,
@@ -56,6 +59,7 @@ public struct HTTPServerConfiguration: Sendable {
         self.host = host
         self.port = port
         self.threadCount = threadCount
+        self.workerCount = workerCount
         self.limits = limits
         self.connectionCountMax = connectionCountMax
         self.idleTimeout = idleTimeout

@@ -4,6 +4,7 @@
 internal import Glibc
 internal import Logging
 internal import MartletBase
+internal import MartletServing
 internal import MartletWire
 internal import NIOCore
 internal import Synchronization
@@ -16,6 +17,8 @@ final class ServerShared: Sendable {
     let metrics = ServerMetrics()
     let tracing = RequestTracing()
     let time: any TimeSource
+    /// For what would hold up an event loop.
+    let workers: WorkerPool
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
 
@@ -27,7 +30,16 @@ final class ServerShared: Sendable {
         self.router = router
         self.logger = logger
         self.time = time
+        // A connection has at most one request with the workers at a time.
+        workers = WorkerPool(
+            name: "martlet-http", threads: configuration.workerCount,
+            waitingMax: configuration.connectionCountMax)
     }
+
+    /// Text of more bytes than this is not read, written or packed on an event loop.
+    static let loopBytesMax = 64 << 10
+    /// Nor are compressed bodies above this unpacked there: they may grow a thousandfold.
+    static let loopPackedBytesMax = 1 << 10
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }
     var connections: Int { connectionCount.load(ordering: .relaxed) }
@@ -52,9 +64,12 @@ final class ServerShared: Sendable {
 
 /// What the connections of one event loop share; touched on that loop only.
 final class LoopState {
+    /// Memory of past request bodies.
+    var bodies = BodyMemory()
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var dateSecond: Int64 = -1
-    private(set) var date: [UInt8] = []
+    private var dateLine: [UInt8] = []
+    private var spareBytes: [UInt8] = []
     private var random: SeededRandom
 
     init(seed: UInt64) {
@@ -77,27 +92,51 @@ final class LoopState {
         for connection in Array(connections.values) { connection.abort() }
     }
 
-    /// The Date header's value, made once a second.
-    func currentDate() -> [UInt8] {
+    /// The Date header, made once a second.
+    func currentDateLine() -> [UInt8] {
         var now = timespec()
         unsafe clock_gettime(CLOCK_REALTIME_COARSE, &now)
         if Int64(now.tv_sec) != dateSecond {
             dateSecond = Int64(now.tv_sec)
-            date = HTTPDate.format(secondsSinceEpoch: dateSecond)
+            dateLine = Array("Date: ".utf8) + HTTPDate.format(secondsSinceEpoch: dateSecond)
+            dateLine += Array("\r\n".utf8)
         }
-        return date
+        return dateLine
     }
 
-    /// Sixteen hexadecimal digits.
-    func makeRequestID() -> String {
-        let digits: StaticString = "0123456789abcdef"
-        var value = random.next()
-        return unsafe String(unsafeUninitializedCapacity: 16) { memory in
-            for place in 0..<16 {
-                unsafe memory[place] = digits.utf8Start[Int(value & 15)]
-                value >>= 4
-            }
-            return 16
+    func makeRequestID() -> UInt64 { random.next() }
+
+    // MARK: Bytes to write answers into
+
+    private static let spareBytesMax = 128 << 10
+
+    /// An empty array that may have room.
+    func takeBytes() -> [UInt8] {
+        var bytes: [UInt8] = []
+        swap(&bytes, &spareBytes)
+        return bytes
+    }
+
+    func giveBack(_ bytes: consuming [UInt8]) {
+        guard bytes.capacity <= LoopState.spareBytesMax else { return }
+        spareBytes = bytes
+        spareBytes.removeAll(keepingCapacity: true)
+    }
+}
+
+/// What a request is called in logs and in its answer.
+enum RequestID: Sendable, CustomStringConvertible {
+    /// Made here; written as sixteen hexadecimal digits.
+    case made(UInt64)
+    /// The client's.
+    case given(String)
+
+    var description: String {
+        switch self {
+        case .made(let number):
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        case .given(let text): return text
         }
     }
 }
