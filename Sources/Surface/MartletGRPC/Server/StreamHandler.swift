@@ -190,8 +190,10 @@ final class StreamHandler: ChannelDuplexHandler {
     // MARK: Bounds
 
     private func expire() {
-        call?.cancellation.cancel()
+        // First the status: what is cancelled answers at once, and would say so instead.
+        let cancellation = call?.cancellation
         finish(GRPCStatus(.deadlineExceeded, "the deadline of the call has passed"))
+        cancellation?.cancel()
     }
 
     /// A unary request whose message is not there in one burst gets a limited time for the rest.
