@@ -3,6 +3,7 @@
 
 public import MartletBase
 internal import MartletTensor
+internal import ServiceContextModule
 internal import Synchronization
 
 extension LocalModelHost {
@@ -10,8 +11,15 @@ extension LocalModelHost {
         _ request: InferenceRequest, cancellation: Cancellation,
         completion: @escaping InferenceCompletion
     ) {
-        dispatch(request.model, request.version, failing: completion) { executor in
-            executor.submit(request, cancellation: cancellation, completion: completion)
+        dispatch(request.model, request.version, request.context, completion) {
+            executor, completion in
+            guard admission != nil else {
+                return executor.submit(request, cancellation: cancellation, completion: completion)
+            }
+            // The span of admission ends here, and a run on this thread would be counted in.
+            var waiting = request
+            waiting.allowsInlineRun = false
+            return executor.submit(waiting, cancellation: cancellation, completion: completion)
         }
     }
 
@@ -19,7 +27,7 @@ extension LocalModelHost {
         _ request: EmbeddingRequest, cancellation: Cancellation,
         completion: @escaping @Sendable (Result<EmbeddingResponse, ServingError>) -> Void
     ) {
-        dispatch(request.model, nil, failing: completion) { executor in
+        dispatch(request.model, nil, request.context, completion) { executor, completion in
             executor.submit(request, cancellation: cancellation, completion: completion)
         }
     }
@@ -28,17 +36,26 @@ extension LocalModelHost {
         _ request: RerankRequest, cancellation: Cancellation,
         completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void
     ) {
-        dispatch(request.model, nil, failing: completion) { executor in
+        dispatch(request.model, nil, request.context, completion) { executor, completion in
             executor.submit(request, cancellation: cancellation, completion: completion)
         }
     }
 
+    private func dispatch<Response>(
+        _ model: String, _ version: String?, _ context: ServiceContext,
+        _ completion: @escaping AdmissionSpans.Completion<Response>,
+        _ submit: (any ModelExecutor, @escaping AdmissionSpans.Completion<Response>) -> Bool
+    ) {
+        guard let admission else { return admit(model, version, completion, submit) }
+        admission.withSpan(model, context, completion) { admit(model, version, $0, submit) }
+    }
+
     /// Finds the model and hands the request over; a version that was closed between the two is
     /// looked up again, for its successor stands in the table before it closes.
-    private func dispatch<Response>(
+    private func admit<Response>(
         _ model: String, _ version: String?,
-        failing completion: @Sendable (Result<Response, ServingError>) -> Void,
-        _ submit: (any ModelExecutor) -> Bool
+        _ completion: @escaping AdmissionSpans.Completion<Response>,
+        _ submit: (any ModelExecutor, @escaping AdmissionSpans.Completion<Response>) -> Bool
     ) {
         if phase.withLock({ $0 == .draining }) {
             completion(
@@ -56,7 +73,7 @@ extension LocalModelHost {
                         .unavailable, "model '\(model)' is being unloaded",
                         retryAfter: .seconds(1))
                 }
-                if submit(served.executor) { return }
+                if submit(served.executor, completion) { return }
                 closed = served
             } catch {
                 completion(.failure(error))

@@ -71,6 +71,7 @@ public final class LocalModelHost: ModelHost, Service {
     let repository: ModelRepository
     let timekeeper: Timekeeper
     let phase = Mutex(Phase.idle)
+    let admission = AdmissionSpans(.current)
 
     enum Phase { case idle, starting, started, draining }
 

@@ -5,6 +5,7 @@ internal import MartletBase
 internal import MartletGraph
 internal import MartletLanguage
 internal import MartletTensor
+internal import MartletTesting
 internal import Testing
 
 @Suite("Model folders")

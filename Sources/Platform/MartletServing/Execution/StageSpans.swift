@@ -14,9 +14,8 @@ struct StageSpans: Sendable {
     private let model: String
     private let version: String
 
-    init(model: String, version: String) {
-        let tracer = InstrumentationSystem.tracer
-        self.tracer = tracer is NoOpTracer ? nil : tracer
+    init(model: String, version: String, tracing: TracingBackend) {
+        tracer = tracing.tracer
         self.model = model
         self.version = version
     }

@@ -19,10 +19,12 @@ package final class StatisticsRecorder: BatchObserver {
     private let metrics: ModelMetrics
     private let spans: StageSpans
 
-    package init(name: String, version: String) {
+    package init(
+        name: String, version: String, tracing: TracingBackend = TracingBackend.current
+    ) {
         state = Mutex(State(statistics: ModelStatistics(name: name, version: version)))
         metrics = ModelMetrics(model: name, version: version)
-        spans = StageSpans(model: name, version: version)
+        spans = StageSpans(model: name, version: version, tracing: tracing)
     }
 
     package var snapshot: ModelStatistics {

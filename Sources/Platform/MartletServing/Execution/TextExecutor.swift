@@ -27,11 +27,12 @@ final class TextExecutor: ModelExecutor {
     private let rowsMax: Int
     private let batcher: Batcher
     private let workers: WorkerPool
+    private let tracing: TracingBackend
     private let gate = ExecutorGate()
 
     init(
         model: String, version: String, encoder: TextEncoder, rowsMax: Int, batcher: Batcher,
-        workers: WorkerPool
+        workers: WorkerPool, tracing: TracingBackend = .current
     ) {
         self.model = model
         self.version = version
@@ -39,6 +40,7 @@ final class TextExecutor: ModelExecutor {
         self.rowsMax = max(1, rowsMax)
         self.batcher = batcher
         self.workers = workers
+        self.tracing = tracing
     }
 
     func close(onDrained: @escaping @Sendable () -> Void) {
@@ -67,14 +69,16 @@ final class TextExecutor: ModelExecutor {
             gate.leave()
         }
         let isTaken = workers.submit { [self] in
-            do throws(ServingError) {
+            do {
                 if cancellation.isCancelled {
                     throw ServingError(.cancelled, "model '\(model)': the request was cancelled")
                 }
-                let encodings = try encode(try texts(), truncates: claim.truncates)
+                let encodings = try tracing.withSpan("tokenize", claim.context) {
+                    try encode(try texts(), truncates: claim.truncates)
+                }
                 queue(encodings, claim, cancellation: cancellation, completion: answer)
             } catch {
-                answer(.failure(error))
+                answer(.failure(ServingError(failure: error)))
             }
         }
         if !isTaken {

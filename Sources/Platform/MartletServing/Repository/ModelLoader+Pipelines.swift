@@ -103,7 +103,8 @@ extension ModelLoader {
             return found.map { ($0.inputs, $0.outputs) }
         }
         let number = String(version.number)
-        let statistics = StatisticsRecorder(name: candidate.name, version: number)
+        let statistics = StatisticsRecorder(
+            name: candidate.name, version: number, tracing: tracing)
         let batch = configuration.maxBatchSize > 0 ? [-1] : []
         let executor = EnsembleExecutor(
             version: number, plan: plan, configuration: configuration,

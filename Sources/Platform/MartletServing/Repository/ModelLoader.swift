@@ -19,6 +19,8 @@ package struct ModelLoader: Sendable {
     package var table: ModelTableReference
     /// Threads of each stage around a model.
     package var stageThreads: Int
+    /// As it was when the loader was made: models are loaded on other threads.
+    package let tracing = TracingBackend.current
 
     package init(
         engine: any Engine, engineOptions: EngineOptions, time: any TimeSource,
@@ -104,7 +106,8 @@ package struct ModelLoader: Sendable {
         // Before the batcher, whose threads would go on without anybody to close them.
         let labels = try labels(configuration, folder: candidate.folder)
         let number = String(version.number)
-        let statistics = StatisticsRecorder(name: candidate.name, version: number)
+        let statistics = StatisticsRecorder(
+            name: candidate.name, version: number, tracing: tracing)
         statistics.setMemory(bytes: session.memoryBytes)
         let batcher = try Batcher(
             name: candidate.name, policy: BatchingPolicy(configuration),
@@ -140,7 +143,8 @@ package struct ModelLoader: Sendable {
         let signature = ModelSignature(inputs: inputs, outputs: outputs)
         _ = try configuration.complete(with: signature)
         let number = String(version.number)
-        let statistics = StatisticsRecorder(name: candidate.name, version: number)
+        let statistics = StatisticsRecorder(
+            name: candidate.name, version: number, tracing: tracing)
         statistics.setMemory(bytes: encoder.session.memoryBytes)
         let batcher = try Batcher(
             name: candidate.name, policy: BatchingPolicy(configuration),
@@ -149,7 +153,8 @@ package struct ModelLoader: Sendable {
         ) { try TextBatchRunner(encoder: encoder, time: time) }
         let executor = TextExecutor(
             model: candidate.name, version: number, encoder: encoder,
-            rowsMax: configuration.maxBatchSize, batcher: batcher, workers: workers)
+            rowsMax: configuration.maxBatchSize, batcher: batcher, workers: workers,
+            tracing: tracing)
         let isCrossEncoder = encoder.kind != .embedder && encoder.outputSize == 1
         return ServedModel(
             name: candidate.name, version: number, configuration: configuration,

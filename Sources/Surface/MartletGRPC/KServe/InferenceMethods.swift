@@ -19,18 +19,21 @@ struct InferenceMethods {
 
     private var infer: GRPCMethod {
         let host = host
+        let tracing = TracingBackend.current
         return GRPCMethod(
             name: "inference.GRPCInferenceService/ModelInfer",
             body: .unary { call, message in
                 do {
-                    var request = try InferenceDecoder.decode(
-                        message, sharedMemory: host.sharedMemory, deadline: call.deadline,
-                        context: call.context)
+                    var request = try tracing.withSpan("decode", call.context) {
+                        try InferenceDecoder.decode(
+                            message, sharedMemory: host.sharedMemory, deadline: call.deadline,
+                            context: call.context)
+                    }
                     request.allowsInlineRun = true
                     InferenceMethods.submit(
                         request, to: host, cancellation: call.cancellation
                     ) { result in
-                        call.onLoop { InferenceMethods.answer(call, result) }
+                        call.onLoop { InferenceMethods.answer(call, result, tracing) }
                     }
                 } catch {
                     call.finish(GRPCStatus(error))
@@ -38,13 +41,17 @@ struct InferenceMethods {
             })
     }
 
-    private static func answer(_ call: GRPCCall, _ result: Result<InferenceResponse, ServingError>)
-    {
+    private static func answer(
+        _ call: GRPCCall, _ result: Result<InferenceResponse, ServingError>,
+        _ tracing: TracingBackend
+    ) {
         guard !call.isFinished else { return }
         do {
             let response = try result.get()
             call.reply(
-                try InferenceEncoder.message(response, allocator: ByteBufferAllocator()))
+                try tracing.withSpan("encode", call.context) {
+                    try InferenceEncoder.message(response, allocator: ByteBufferAllocator())
+                })
         } catch {
             call.finish(GRPCStatus(error))
         }
@@ -53,10 +60,12 @@ struct InferenceMethods {
     private var streamInfer: GRPCMethod {
         let host = host
         let requestsMax = requestsPerStream
+        let tracing = TracingBackend.current
         return GRPCMethod(
             name: "inference.GRPCInferenceService/ModelStreamInfer",
             body: .streaming { call in
-                StreamInference(call: call, host: host, requestsMax: requestsMax)
+                StreamInference(
+                    call: call, host: host, requestsMax: requestsMax, tracing: tracing)
             })
     }
 

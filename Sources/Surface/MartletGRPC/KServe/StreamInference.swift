@@ -12,22 +12,27 @@ final class StreamInference: GRPCMessageSink {
     private let call: GRPCCall
     private let host: any ModelHost
     private let requestsMax: Int
+    private let tracing: TracingBackend
     private var inflight = 0
     private var hasEnded = false
     private var isStopping = false
 
-    init(call: GRPCCall, host: any ModelHost, requestsMax: Int) {
+    init(call: GRPCCall, host: any ModelHost, requestsMax: Int, tracing: TracingBackend) {
         self.call = call
         self.host = host
         self.requestsMax = max(1, requestsMax)
+        self.tracing = tracing
     }
 
     func receive(_ message: ByteBuffer) {
+        let call = call
         let request: InferenceRequest
         do {
-            request = try InferenceDecoder.decode(
-                message, sharedMemory: host.sharedMemory, deadline: call.deadline,
-                context: call.context)
+            request = try tracing.withSpan("decode", call.context) {
+                try InferenceDecoder.decode(
+                    message, sharedMemory: host.sharedMemory, deadline: call.deadline,
+                    context: call.context)
+            }
         } catch {
             return fail(GRPCStatus(error), id: InferenceDecoder.id(of: message))
         }
@@ -36,7 +41,6 @@ final class StreamInference: GRPCMessageSink {
         let id = request.id
         let wantsMarker = request.parameters["triton_enable_empty_final_response"] == .bool(true)
         let stream = NIOLoopBound(self, eventLoop: call.eventLoop)
-        let call = call
         InferenceMethods.submit(request, to: host, cancellation: call.cancellation) { result in
             call.onLoop { stream.value.complete(result, id: id, wantsMarker: wantsMarker) }
         }
@@ -64,12 +68,14 @@ final class StreamInference: GRPCMessageSink {
         switch result {
         case .success(var response):
             if wantsMarker { response.parameters["triton_final_response"] = .bool(true) }
-            do throws(GRPCStatus) {
-                call.send(
+            do {
+                let message = try tracing.withSpan("encode", call.context) {
                     try InferenceEncoder.streamMessage(
-                        response, allocator: ByteBufferAllocator()))
+                        response, allocator: ByteBufferAllocator())
+                }
+                call.send(message)
             } catch {
-                fail(error, id: id)
+                fail(GRPCStatus(error), id: id)
             }
         case .failure(let error): fail(GRPCStatus(error), id: id)
         }

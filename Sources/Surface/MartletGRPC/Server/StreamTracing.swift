@@ -2,31 +2,24 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Instrumentation
+internal import MartletServing
 internal import NIOHPACK
 internal import ServiceContextModule
 internal import Tracing
 
 /// The tracing back end as it was when the server was made; nil parts cost nothing per call.
 struct StreamTracing: Sendable {
-    private let instrument: (any Instrument)?
-    private let tracer: (any Tracer)?
-
-    init() {
-        let instrument = InstrumentationSystem.instrument
-        self.instrument = instrument is NoOpInstrument ? nil : instrument
-        let tracer = InstrumentationSystem.tracer
-        self.tracer = tracer is NoOpTracer ? nil : tracer
-    }
+    private let backend = TracingBackend.current
 
     /// The context that a request's metadata carries (W3C `traceparent` and what is configured).
     func context(of metadata: HPACKHeaders) -> ServiceContext {
         var context = ServiceContext.topLevel
-        instrument?.extract(metadata, into: &context, using: MetadataExtractor())
+        backend.instrument?.extract(metadata, into: &context, using: MetadataExtractor())
         return context
     }
 
     func startSpan(_ name: String, in context: ServiceContext) -> (any Span)? {
-        guard let tracer else { return nil }
+        guard let tracer = backend.tracer else { return nil }
         let span = tracer.startAnySpan(name, context: context, ofKind: .server)
         span.attributes["rpc.system"] = "grpc"
         return span

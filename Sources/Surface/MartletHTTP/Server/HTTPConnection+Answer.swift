@@ -88,6 +88,7 @@ extension HTTPConnection {
         shared.metrics.requestEnds()
         shared.metrics.sent(bytes: sentBytes)
         exchange.metrics.record(status: status, nanoseconds: taken)
+        if let span = exchange.span { RequestTracing.end(span, status: status) }
         guard shared.configuration.logsAccess, shared.logger.logLevel <= .info else { return }
         shared.logger.info(
             "request",

@@ -5,6 +5,7 @@ internal import MartletBase
 internal import MartletServing
 internal import MartletWire
 internal import NIOCore
+internal import Tracing
 
 extension HTTPConnection {
     /// Hands the complete request to its handler.
@@ -34,10 +35,15 @@ extension HTTPConnection {
             respond(response, to: sequence)
         case .found(let route, let parameters):
             self.exchange?.metrics = route.metrics
+            var trace = shared.tracing.context(of: head)
+            if let span = shared.tracing.startSpan(head.method, route, in: trace) {
+                trace = span.context
+                self.exchange?.span = span
+            }
             let request = HTTPRequest(
                 head: head, body: body, requestID: exchange.id,
                 cancellation: exchange.cancellation, received: firstByte,
-                context: shared.tracing.context(of: head), route: route, parameters: parameters)
+                context: trace, route: route, parameters: parameters)
             let responder = HTTPResponder(
                 loop: context.eventLoop, connection: self, sequence: sequence,
                 acceptEncoding: head.fields["accept-encoding"])

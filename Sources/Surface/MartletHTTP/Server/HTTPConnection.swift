@@ -5,6 +5,7 @@ internal import Logging
 internal import MartletBase
 internal import MartletWire
 internal import NIOCore
+internal import Tracing
 
 /// One client's connection: feeds the parser, hands complete requests to the router, writes the
 /// answers in order, and keeps the clock. Lives on one event loop.
@@ -58,6 +59,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         var receivedBytes: Int
         var cancellation: Cancellation
         var metrics: RouteMetrics
+        var span: (any Span)?
     }
 
     init(shared: ServerShared, loopState: LoopState) {
@@ -115,6 +117,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         exchange.metrics.record(
             status: 499,
             nanoseconds: exchange.received.duration(to: shared.time.now()).nanosecondsSaturating)
+        if let span = exchange.span { RequestTracing.end(span, status: 499) }
         exchange.cancellation.cancel()
     }
 

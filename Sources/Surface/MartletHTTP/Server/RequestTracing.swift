@@ -2,38 +2,44 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Instrumentation
+internal import MartletServing
 internal import MartletWire
 internal import ServiceContextModule
 internal import Tracing
 
-/// Spans and trace headers, where somebody records them. The back ends are looked up once: the
-/// look-up casts dynamically, which costs more than decoding a small request.
+/// A request's own span and its trace headers, where somebody records them.
 struct RequestTracing: Sendable {
-    private let tracer: (any Tracer)?
-    private let instrument: (any Instrument)?
-
-    /// Takes the back ends that have been set up so far.
-    init() {
-        let tracer = InstrumentationSystem.tracer
-        self.tracer = tracer is NoOpTracer ? nil : tracer
-        let instrument = InstrumentationSystem.instrument
-        self.instrument = instrument is NoOpInstrument ? nil : instrument
-    }
+    private let backend = TracingBackend.current
 
     func withSpan<Result>(
         _ name: String, _ context: ServiceContext, _ body: () throws -> Result
     ) rethrows -> Result {
-        guard let tracer else { return try body() }
-        return try tracer.withAnySpan(name, context: context, ofKind: .internal) { _ in
-            try body()
-        }
+        try backend.withSpan(name, context, body)
     }
 
     /// The caller's trace, out of its headers.
     func context(of head: HTTPRequestHead) -> ServiceContext {
         var context = ServiceContext.topLevel
-        instrument?.extract(head, into: &context, using: HeadExtractor())
+        backend.instrument?.extract(head, into: &context, using: HeadExtractor())
         return context
+    }
+
+    /// The span of a whole request, which its stages' spans belong to; nil when nobody records.
+    func startSpan(
+        _ method: HTTPMethod, _ route: Route, in context: ServiceContext
+    ) -> (any Span)? {
+        guard let tracer = backend.tracer else { return nil }
+        let name = "\(method.rawValue) \(route.pattern)"
+        let span = tracer.startAnySpan(name, context: context, ofKind: .server)
+        span.attributes["http.request.method"] = method.rawValue
+        span.attributes["http.route"] = route.pattern
+        return span
+    }
+
+    static func end(_ span: any Span, status: Int) {
+        span.attributes["http.response.status_code"] = status
+        if status >= 500 { span.setStatus(SpanStatus(code: .error)) }
+        span.end()
     }
 }
 

@@ -6,11 +6,11 @@ internal import MartletBase
 internal import MartletStorage
 
 /// A folder in the file system that is gone when the object is.
-final class TestFolder {
-    let path: String
+package final class TestFolder {
+    package let path: String
 
-    init() throws {
-        var template = Array("/tmp/martlet-language-XXXXXX\0".utf8CString)
+    package init() throws {
+        var template = Array("/tmp/martlet-test-XXXXXX\0".utf8CString)
         guard unsafe mkdtemp(&template) != nil else { throw TestFolderError("mkdtemp") }
         path = String(
             decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -27,9 +27,9 @@ final class TestFolder {
         }
     }
 
-    func write(_ name: String, _ text: String) throws { try write(name, Array(text.utf8)) }
+    package func write(_ name: String, _ text: String) throws { try write(name, Array(text.utf8)) }
 
-    func write(_ name: String, _ bytes: [UInt8]) throws {
+    package func write(_ name: String, _ bytes: [UInt8]) throws {
         let file = PathName.join(path, name)
         _ = unsafe mkdir(PathName.directory(file), 0o755)
         guard let stream = unsafe fopen(file, "wb") else { throw TestFolderError(file) }
@@ -40,20 +40,22 @@ final class TestFolder {
         guard written == bytes.count else { throw TestFolderError(file) }
     }
 
-    func remove(_ name: String) { TestFolder.remove(PathName.join(path, name)) }
+    package func remove(_ name: String) { TestFolder.remove(PathName.join(path, name)) }
 }
 
-struct TestFolderError: Error {
-    let what: String
-    init(_ what: String) { self.what = what }
+package struct TestFolderError: Error {
+    package let what: String
+    package init(_ what: String) { self.what = what }
 }
 
 /// A safetensors file in the making.
-struct SafetensorsBytes {
+package struct SafetensorsBytes {
+    package init() {}
+
     private var entries: [String] = []
     private var data: [UInt8] = []
 
-    mutating func add(_ name: String, _ dimensions: [Int], _ values: [Float]) {
+    package mutating func add(_ name: String, _ dimensions: [Int], _ values: [Float]) {
         let start = data.count
         for value in values {
             unsafe withUnsafeBytes(of: value) { unsafe data.append(contentsOf: $0) }
@@ -63,7 +65,7 @@ struct SafetensorsBytes {
         )
     }
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var header = Array("{\(entries.joined(separator: ","))}".utf8)
         while header.count % 8 != 0 { header.append(0x20) }
         let size = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> ($0 * 8)) }

@@ -4,30 +4,41 @@
 internal import MartletBase
 
 /// A Hugging Face folder with a BERT-family encoder of a few kilobytes and seeded weights.
-struct TinyEncoder {
-    enum Family: String { case bert, roberta, distilbert }
+package struct TinyEncoder {
+    package enum Family: String { case bert, roberta, distilbert }
 
-    static let words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "hello", "world", "a", "##b"]
-    static let hidden = 8
-    static let inner = 12
-    static let positions = 20
+    package static let words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "hello", "world", "a", "##b"]
+    package static let hidden = 8
+    package static let inner = 12
+    package static let positions = 20
 
-    var family = Family.bert
+    package var family = Family.bert
     /// "" or the family's name and a dot, before every encoder weight.
-    var prefix = ""
-    var labels = 0
+    package var prefix = ""
+    package var labels = 0
     /// Weights to leave out, by name.
-    var without: Set<String> = []
+    package var without: Set<String> = []
     /// Old names for layer norms.
-    var usesGamma = false
+    package var usesGamma = false
 
-    func write(to folder: TestFolder) throws {
+    package init(
+        family: Family = .bert, prefix: String = "", labels: Int = 0, without: Set<String> = [],
+        usesGamma: Bool = false
+    ) {
+        self.family = family
+        self.prefix = prefix
+        self.labels = labels
+        self.without = without
+        self.usesGamma = usesGamma
+    }
+
+    package func write(to folder: TestFolder) throws {
         try folder.write("config.json", config())
         try folder.write("tokenizer.json", TinyEncoder.tokenizer)
         try folder.write("model.safetensors", weights())
     }
 
-    func config(_ extra: String = "") -> String {
+    package func config(_ extra: String = "") -> String {
         let architecture =
             labels > 0 ? "TinyForSequenceClassification" : "TinyModel"
         let names = (0..<labels).map { #""\#($0)":"label-\#($0)""# }.joined(separator: ",")
@@ -43,14 +54,14 @@ struct TinyEncoder {
             """
     }
 
-    static let tokenizer = """
+    package static let tokenizer = """
         {"added_tokens":[],"normalizer":{"type":"BertNormalizer"},
         "pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"BertProcessing",
         "sep":["[SEP]",2],"cls":["[CLS]",1]},"model":{"type":"WordPiece","unk_token":"[UNK]",
         "vocab":{\(words.enumerated().map { #""\#($1)":\#($0)"# }.joined(separator: ","))}}}
         """
 
-    func weights() -> [UInt8] {
+    package func weights() -> [UInt8] {
         var file = SafetensorsBytes()
         var random = SeededRandom(seed: 11)
         func add(_ name: String, _ dimensions: [Int]) {
