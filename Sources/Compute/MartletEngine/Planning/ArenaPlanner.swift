@@ -6,24 +6,30 @@
 /// Greedy by size: the largest first, each at the lowest offset where it overlaps nothing that
 /// lives at the same time (Pisarchyk, Lee: Efficient Memory Management for Deep Neural Net
 /// Inference, 2020). Quadratic in the number of buffers in the worst case.
-struct ArenaPlanner {
+package struct ArenaPlanner {
     /// A buffer: its size and the first and last step that touch it.
-    struct Buffer {
-        var byteCount: Int
-        var firstStep: Int
-        var lastStep: Int
+    package struct Buffer {
+        package var byteCount: Int
+        package var firstStep: Int
+        package var lastStep: Int
+
+        package init(byteCount: Int, firstStep: Int, lastStep: Int) {
+            self.byteCount = byteCount
+            self.firstStep = firstStep
+            self.lastStep = lastStep
+        }
     }
 
     /// Offsets by buffer, and the arena's size.
-    struct Layout {
-        var offsets: [Int]
-        var byteCount: Int
+    package struct Layout {
+        package var offsets: [Int]
+        package var byteCount: Int
     }
 
     static let alignment = 64
 
     /// - Returns: nil when the sizes overflow.
-    static func place(_ buffers: [Buffer]) -> Layout? {
+    package static func place(_ buffers: [Buffer]) -> Layout? {
         var layout = Layout(offsets: Array(repeating: 0, count: buffers.count), byteCount: 0)
         var sizes: [Int] = []
         sizes.reserveCapacity(buffers.count)
@@ -46,7 +52,7 @@ struct ArenaPlanner {
                 {
                     continue
                 }
-                if layout.offsets[other] >= offset + sizes[index] { break }
+                if layout.offsets[other] - offset >= sizes[index] { break }
                 offset = max(offset, layout.offsets[other] + sizes[other])
             }
             let (end, overflow) = offset.addingReportingOverflow(sizes[index])
