@@ -35,8 +35,8 @@ public final class HTTPResponder: Sendable {
     }
 
     /// Answers with what `make` returns: for encoding that must not hold up the thread that
-    /// finished the work. `make` runs on the connection's event loop, or on a worker of the door when it has
-    /// much to write.
+    /// finished the work. `make` runs on the connection's event loop, or on a worker of the door
+    /// when it has much to write.
     /// - Parameter byteCount: about how many bytes `make` writes; what it only refers to does not
     ///   count.
     public func complete(
