@@ -15,7 +15,7 @@ typedef struct {
 static const layout layouts[] = {
     [MARTLET_F8_E4M3FN] = {8, 3, 7, 448, 0x7f, 0, 1},
     [MARTLET_F8_E4M3FNUZ] = {8, 3, 8, 240, 0x80, 0, 0},
-    [MARTLET_F8_E5M2] = {8, 2, 15, 57344, 0x7f, 0x7c, 1},
+    [MARTLET_F8_E5M2] = {8, 2, 15, 57344, 0x7e, 0x7c, 1},
     [MARTLET_F8_E5M2FNUZ] = {8, 2, 16, 57344, 0x80, 0, 0},
     [MARTLET_F8_E8M0] = {8, 0, 127, 0x1p127f, 0xff, 0, 0},
     [MARTLET_F4_E2M1] = {4, 1, 1, 6, 0, 0, 1},
@@ -30,9 +30,9 @@ static float decoded_float(martlet_small type, uint8_t code) {
     if (type == MARTLET_F8_E8M0) return code == 0xff ? NAN : ldexpf(1, (int)code - l->bias);
     int sign = code >> (l->bits - 1), rest = code & ((1 << (l->bits - 1)) - 1);
     if (l->bits == 8) {
-        if (l->has_negative_zero ? rest == l->not_a_number : code == l->not_a_number) return NAN;
         if (l->infinity && rest >= l->infinity)
             return rest == l->infinity ? (sign ? -INFINITY : INFINITY) : NAN;
+        if (l->has_negative_zero ? rest == l->not_a_number : code == l->not_a_number) return NAN;
     }
     int exponent = rest >> l->mantissa, fraction = rest & ((1 << l->mantissa) - 1);
     float value = exponent
@@ -59,9 +59,9 @@ static uint8_t encoded_power(float x, int saturate, martlet_rounding rounding) {
 static uint8_t encoded_float(martlet_small type, float x, int saturate) {
     const layout *l = &layouts[type];
     uint8_t sign = signbit(x) ? (uint8_t)(1 << (l->bits - 1)) : 0;
-    // A four-bit float has no NaN: its conversion gives the largest value.
+    // A four-bit float has no NaN: its conversion gives -0.
     if (isnan(x)) {
-        if (l->bits == 4) return 7;
+        if (l->bits == 4) return 8;
         return l->has_negative_zero ? sign | l->not_a_number : l->not_a_number;
     }
     float magnitude = fabsf(x), value = INFINITY;
@@ -85,12 +85,10 @@ static uint8_t encoded_float(martlet_small type, float x, int saturate) {
     return sign | (uint8_t)code;
 }
 
-static uint8_t encoded_integer(martlet_small type, float x) {
-    int bits = bits_of(type), is_signed = type == MARTLET_I4 || type == MARTLET_I2;
-    float low = is_signed ? -(float)(1 << (bits - 1)) : 0;
-    float high = is_signed ? (float)((1 << (bits - 1)) - 1) : (float)((1 << bits) - 1);
+/// Towards zero, then the low bits: as conversions between larger whole numbers.
+static uint8_t encoded_integer(float x) {
     if (isnan(x)) return 0;
-    return (uint8_t)(int)fminf(fmaxf(truncf(x), low), high);
+    return (uint8_t)(int64_t)fminf(fmaxf(x, -0x1p62f), 0x1p62f);
 }
 
 int32_t martlet_small_decode(martlet_small type, const void *x, float *y, int64_t n) {
@@ -120,7 +118,7 @@ int32_t martlet_small_encode(
     for (int64_t i = 0; i < n; i++) {
         uint8_t code = type == MARTLET_F8_E8M0 ? encoded_power(x[i], saturate, rounding)
             : type <= MARTLET_F4_E2M1 ? encoded_float(type, x[i], saturate)
-            : encoded_integer(type, x[i]);
+            : encoded_integer(x[i]);
         store(y, i, bits, code);
     }
     return 0;

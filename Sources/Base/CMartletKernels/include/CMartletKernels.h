@@ -29,6 +29,7 @@
 #include "MartletNorm.h"
 #include "MartletPooling.h"
 #include "MartletReduction.h"
+#include "MartletResample.h"
 #include "MartletSmallTypes.h"
 #include "MartletThreads.h"
 

@@ -24,8 +24,8 @@ typedef enum martlet_rounding {
 int32_t martlet_small_decode(martlet_small type, const void *x, float *y, int64_t n);
 
 /// y[i] = x[i] rounded to the nearest value, halves to even. Numbers out of range become the
-/// largest value where saturate is set, else infinity or NaN as the type has them; whole numbers
-/// and four-bit floats always saturate, whole numbers are cut towards zero. rounding is E8M0's.
+/// largest value where saturate is set, else infinity or NaN as the type has them; four-bit floats
+/// always saturate. To whole numbers: towards zero, then the low bits. rounding is E8M0's.
 int32_t martlet_small_encode(
     martlet_small type, int32_t saturate, martlet_rounding rounding, const float *x, void *y,
     int64_t n);

@@ -14,6 +14,10 @@ extension NativeOperator {
         let weights = try node.input(1)
         let output = try node.output()
         try node.expectFloat32(input)
+        if input.shape.rank > 4, node.string("layout") != "NHWC", node.optional(3) == nil {
+            try emitGeneralConvolution(node, input, weights, bias: node.optional(2), output)
+            return try emitActivation(node, output)
+        }
         let geometry = try ImageGeometry(
             node, input: input.shape, output: output.shape,
             kernel: Array(weights.shape.dropFirst(2)))
@@ -49,6 +53,30 @@ extension NativeOperator {
                 shape: shape, plan: plan, input: from, packed: packed, output: to,
                 scratch: node.scratch(byteCount: plan.scratch_bytes), epilogue: epilogue))
         if convertsOutput { try emitToChannelsFirst(node, to, output) }
+    }
+
+    /// The fused activation, where the convolution's own kernel did not apply it.
+    private static func emitActivation(_ node: Lowering, _ output: Operand) throws {
+        let fused = try FusedActivation(attributes: node.attributes)
+        switch fused {
+        case .none: return
+        case .relu: try emitUnary(node, MARTLET_RELU, output, output)
+        case .clip(let low, let high):
+            try emitUnary(
+                node, MARTLET_CLIP, output, output, alpha: Double(low), beta: Double(high))
+        case .leakyRelu(let slope):
+            try emitUnary(node, MARTLET_LEAKY_RELU, output, output, alpha: Double(slope))
+        case .sigmoid: try emitUnary(node, MARTLET_SIGMOID, output, output)
+        case .tanh: try emitUnary(node, MARTLET_TANH, output, output)
+        case .gelu: try emitUnary(node, MARTLET_GELU_ERF, output, output)
+        case .geluTanh: try emitUnary(node, MARTLET_GELU_TANH, output, output)
+        case .silu: try emitUnary(node, MARTLET_SILU, output, output)
+        case .hardSwish: try emitUnary(node, MARTLET_HARD_SWISH, output, output)
+        case .hardSigmoid(let alpha, let beta):
+            try emitUnary(
+                node, MARTLET_HARD_SIGMOID, output, output, alpha: Double(alpha),
+                beta: Double(beta))
+        }
     }
 
     private static func convShape(

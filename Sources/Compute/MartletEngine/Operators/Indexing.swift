@@ -13,36 +13,7 @@ extension NativeOperator {
         try emitElements(node, data, indices, node.output(), isScatter: false)
     }
 
-    static let scatterElements = NativeOperator(.scatterElements) { node in
-        let data = try node.input(0)
-        let output = try node.output()
-        guard node.string("reduction", default: "none") == "none" else {
-            throw node.failure("reduction '\(node.string("reduction"))'")
-        }
-        let indices = try node.cast(node.input(1), to: .int64)
-        try emitExpand(node, data, output)
-        try emitElements(node, node.input(2), indices, output, isScatter: true)
-    }
-
-    static let gatherND = NativeOperator(.gatherND) { node in
-        guard node.int("batch_dims") == 0 else { throw node.failure("batch_dims above 0") }
-        let data = try node.input(0)
-        let indices = try node.cast(node.input(1), to: .int64)
-        try emitSlices(node, data.shape, indices, from: data, to: node.output(), isScatter: false)
-    }
-
-    static let scatterND = NativeOperator(.scatterND) { node in
-        guard node.string("reduction", default: "none") == "none" else {
-            throw node.failure("reduction '\(node.string("reduction"))'")
-        }
-        let output = try node.output()
-        let indices = try node.cast(node.input(1), to: .int64)
-        try emitExpand(node, node.input(0), output)
-        try emitSlices(
-            node, output.shape, indices, from: node.input(2), to: output, isScatter: true)
-    }
-
-    private static func emitElements(
+    static func emitElements(
         _ node: Lowering, _ source: Operand, _ indices: Operand, _ output: Operand,
         isScatter: Bool
     ) throws {
@@ -57,7 +28,7 @@ extension NativeOperator {
                 tableSize: Int64(table.shape[axis]), count: indices.count))
     }
 
-    private static func emitSlices(
+    static func emitSlices(
         _ node: Lowering, _ table: Shape, _ indices: Operand, from: Operand, to: Operand,
         isScatter: Bool
     ) throws {

@@ -6,11 +6,30 @@ internal import MartletGraph
 internal import MartletTensor
 
 extension NativeOperator {
-    static let maxPool = float32(.maxPool) { node in
-        if node.optionalOutput(1) != nil { throw node.failure("the indices' output") }
-        try lowerPool(node, isMaximum: true)
+    static let maxPool = NativeOperator(.maxPool) { node in
+        let input = try node.input()
+        let indices = node.optionalOutput(1)
+        if input.elementType == .float32, indices == nil, input.shape.rank <= 4 {
+            return try lowerPool(node, isMaximum: true)
+        }
+        if indices == nil, input.shape.rank <= 4, !input.elementType.isInteger {
+            return try node.lowerWidened { try lowerPool($0, isMaximum: true) }
+        }
+        let wide = try node.floats(0)
+        guard let shape = node.optionalOutput(0)?.shape ?? indices?.shape else { return }
+        let values = try node.optionalOutput(0) ?? node.temporary(.float32, shape)
+        guard values.elementType != .float32 else {
+            return try emitGeneralPool(node, wide, values, .maximum, indices: indices)
+        }
+        let pooled = try node.temporary(.float32, shape)
+        try emitGeneralPool(node, wide, pooled, .maximum, indices: indices)
+        try emitCast(node, pooled, values)
     }
     static let averagePool = float32(.averagePool) { node in
+        if try node.input().shape.rank > 4 {
+            let kind = PoolKind.mean(countsPadding: node.int("count_include_pad") != 0)
+            return try emitGeneralPool(node, node.input(), node.output(), kind)
+        }
         try lowerPool(node, isMaximum: false)
     }
     static let globalAveragePool = float32(.globalAveragePool) { node in

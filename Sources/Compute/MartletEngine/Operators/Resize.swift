@@ -6,98 +6,62 @@ internal import MartletGraph
 internal import MartletTensor
 
 extension NativeOperator {
-    /// Modes "nearest" and "linear", one axis after the other.
+    /// One axis after the other: a gather for "nearest", weighted sums for "linear" and "cubic".
     static let resize = NativeOperator(.resize) { node in
-        let input = try node.input()
-        let output = try node.output()
         let mode = node.string("mode", default: "nearest")
-        guard mode == "nearest" || mode == "linear" else { throw node.failure("mode '\(mode)'") }
-        if mode == "linear" { try node.expectFloat32(input) }
-        let changed = input.shape.indices.filter { input.shape[$0] != output.shape[$0] }
-        if changed.isEmpty { return try node.alias() }
-        let scales = node.optional(2)?.reals
-        let axes = try node.ints("axes")?.map { try node.axis($0, rank: input.shape.rank) }
+        guard ["nearest", "linear", "cubic"].contains(mode) else {
+            throw node.failure("mode '\(mode)'")
+        }
+        let isCropped = node.string("coordinate_transformation_mode") == "tf_crop_and_resize"
+        if mode == "nearest" && !isCropped {
+            return try lowerResize(node, node.input(), node.output())
+        }
+        let input = try node.floats(0)
+        try node.produce { output in try lowerResize(node, input, output) }
+    }
+
+    private static func lowerResize(
+        _ node: Lowering, _ input: Operand, _ output: Operand
+    ) throws {
+        let mode = node.string("mode", default: "nearest")
+        let axes = try ResizeAxis.all(node, input.shape, output.shape).filter { $0.changes }
+        if axes.isEmpty {
+            return try emitExpand(node, input, output)
+        }
         var current = input
-        for axis in changed {
+        for (index, axis) in axes.enumerated() {
             var shape = current.shape
-            shape[axis] = output.shape[axis]
+            shape[axis.axis] = axis.length
             let target =
-                axis == changed.last ? output : try node.temporary(input.elementType, shape)
-            let entry = axes.map { $0.firstIndex(of: axis) } ?? axis
-            let scale = entry.flatMap { entry in
-                scales.flatMap { entry < $0.count ? $0[entry] : nil }
-            }
-            let points = try (0..<output.shape[axis]).map {
-                try coordinate(
-                    $0, from: input.shape[axis], to: output.shape[axis], scale: scale, node)
-            }
+                index == axes.count - 1 ? output : try node.temporary(input.elementType, shape)
             if mode == "nearest" {
-                try emitNearest(node, current, target, axis: axis, points)
+                let places = try axis.nearest(node)
+                try emitGather(
+                    node, current, node.constantOperand(Tensor(places)), target, axis: axis.axis)
             } else {
-                try emitLinear(node, current, target, axis: axis, points)
+                try emitResample(
+                    node, current, target, axis: axis.axis, axis.weights(node, mode: mode))
             }
             current = target
         }
+        try emitOutside(node, axes, output)
     }
 
-    private static func coordinate(
-        _ place: Int, from size: Int, to length: Int, scale: Double?, _ node: Lowering
-    ) throws -> Double {
-        let scale = scale ?? Double(length) / Double(size)
-        let place = Double(place)
-        switch node.string("coordinate_transformation_mode", default: "half_pixel") {
-        case "half_pixel": return (place + 0.5) / scale - 0.5
-        case "pytorch_half_pixel": return length > 1 ? (place + 0.5) / scale - 0.5 : 0
-        case "asymmetric": return place / scale
-        case "align_corners":
-            return length > 1 ? place * Double(size - 1) / Double(length - 1) : 0
-        case "half_pixel_symmetric":
-            let adjustment = Double(length) / (scale * Double(size))
-            let offset = Double(size) / 2 * (1 - adjustment)
-            return offset + (place + 0.5) / scale - 0.5
-        case let other: throw node.failure("coordinate_transformation_mode '\(other)'")
-        }
-    }
-
-    private static func emitNearest(
-        _ node: Lowering, _ input: Operand, _ output: Operand, axis: Int, _ points: [Double]
+    /// Writes the stated value where a cropped coordinate lies outside the data.
+    private static func emitOutside(
+        _ node: Lowering, _ axes: [ResizeAxis], _ output: Operand
     ) throws {
-        let rounding = node.string("nearest_mode", default: "round_prefer_floor")
-        let places = try points.map { point -> Int64 in
-            let rounded: Double =
-                switch rounding {
-                case "round_prefer_floor": (point - 0.5).rounded(.up)
-                case "round_prefer_ceil": (point + 0.5).rounded(.down)
-                case "floor": point.rounded(.down)
-                case "ceil": point.rounded(.up)
-                default: throw node.failure("nearest_mode '\(rounding)'")
-                }
-            return Int64(Swift.min(Swift.max(rounded, 0), Double(input.shape[axis] - 1)))
+        guard node.string("coordinate_transformation_mode") == "tf_crop_and_resize" else { return }
+        let value = try node.filled(
+            Double(node.float("extrapolation_value")), elementType: output.elementType)
+        for axis in axes {
+            let outside = axis.points.map { $0 < 0 || $0 > Double(axis.size - 1) }
+            guard outside.contains(true) else { continue }
+            var column = Shape(repeating: 1, rank: output.shape.rank)
+            column[axis.axis] = axis.length
+            let mask = try node.constantOperand(Tensor(booleans: outside, shape: column))
+            try emitWhere(node, mask, value, output, output)
         }
-        try emitGather(node, input, node.constantOperand(Tensor(places)), output, axis: axis)
-    }
-
-    private static func emitLinear(
-        _ node: Lowering, _ input: Operand, _ output: Operand, axis: Int, _ points: [Double]
-    ) throws {
-        let last = Double(input.shape[axis] - 1)
-        let clamped = points.map { Swift.min(Swift.max($0, 0), last) }
-        let lows = clamped.map { $0.rounded(.down) }
-        var column = Shape(repeating: 1, rank: output.shape.rank)
-        column[axis] = points.count
-        let shares = zip(clamped, lows).map { Float($0 - $1) }
-        let high = try node.temporary(.float32, output.shape)
-        try emitGather(
-            node, input, node.constantOperand(Tensor(lows.map { Int64($0) })), output, axis: axis)
-        try emitGather(
-            node, input,
-            node.constantOperand(Tensor(lows.map { Int64(Swift.min($0 + 1, last)) })), high,
-            axis: axis)
-        // low + share · (high - low)
-        try emitBinary(node, MARTLET_SUB, high, output, high)
-        try emitBinary(
-            node, MARTLET_MUL, high, node.constantOperand(Tensor(shares, shape: column)), high)
-        try emitBinary(node, MARTLET_ADD, output, high, output)
     }
 
     /// Channels become places.
@@ -130,4 +94,48 @@ extension NativeOperator {
             node, input.viewed(as: blocks), output,
             order: isColumnFirst ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4])
     }
+}
+
+/// What each place of a resized axis is made of: `taps` places and their weights.
+struct ResampleTable {
+    var taps: Int
+    var places: [Int32]
+    var weights: [Float]
+}
+
+struct ResampleArguments: BitwiseCopyable {
+    var input: Slot
+    var output: Slot
+    var places: Slot
+    var weights: Slot
+    var outer: Int64
+    var size: Int64
+    var inner: Int64
+    var length: Int64
+    var taps: Int64
+}
+
+/// Emits weighted sums of 32-bit floats along an axis.
+func emitResample(
+    _ node: Lowering, _ input: Operand, _ output: Operand, axis: Int, _ table: ResampleTable
+) throws {
+    try unsafe node.emit(
+        resampleStep,
+        ResampleArguments(
+            input: input.slot, output: output.slot, places: node.constant(Tensor(table.places)),
+            weights: node.constant(Tensor(table.weights)),
+            outer: Int64(input.shape.product(0..<axis)), size: Int64(input.shape[axis]),
+            inner: Int64(input.shape.product((axis + 1)..<input.shape.rank)),
+            length: Int64(output.shape[axis]), taps: Int64(table.taps)))
+}
+
+func resampleStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
+    let arguments = unsafe raw.load(as: ResampleArguments.self)
+    let frame = unsafe StepFrame(frame)
+    unsafe martlet_resample_f32(
+        frame.floats(arguments.input), frame.floats(arguments.output), arguments.outer,
+        arguments.size, arguments.inner, arguments.length, arguments.taps,
+        frame[arguments.places]?.assumingMemoryBound(to: Int32.self),
+        frame.floats(arguments.weights), frame.threads)
+    return StepStatus.done
 }

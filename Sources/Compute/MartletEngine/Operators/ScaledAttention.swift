@@ -8,7 +8,10 @@ internal import MartletTensor
 
 extension NativeOperator {
     /// ONNX's Attention: heads side by side or as an axis, grouped queries, a growing cache.
-    static let scaledAttention = float32(.scaledAttention) { node in
+    static let scaledAttention = float32(.scaledAttention) { node in try lowerAttention(node) }
+    static let flexAttention = float32(.flexAttention) { node in try lowerAttention(node) }
+
+    private static func lowerAttention(_ node: Lowering) throws {
         let form = try AttentionForm(node)
         let output = try node.output()
         let bias = try form.bias(node)

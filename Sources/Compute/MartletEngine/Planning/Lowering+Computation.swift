@@ -25,7 +25,7 @@ struct StepFault: Error {
 
 /// What a computation sees of its run: the elements of its operands.
 @safe struct ComputationRun {
-    fileprivate let frame: StepFrame
+    let frame: StepFrame
 
     var threads: Int32 { frame.threads }
 

@@ -63,15 +63,48 @@ extension OperatorSchema {
         try context.setOutput(0, data.elementType, result)
     }
 
+    /// X[N, C, H, W], W[M, C/group, …], offsets[N, parts · taps · 2, …], bias[M]?, mask?. Conv's
+    /// attributes and `offset_group`.
+    public static let deformConv = OperatorSchema("DeformConv") { context throws(GraphError) in
+        try inferConvolution(&context, bias: 3)
+    }
+
+    /// X[N, C · taps, places], image shape, block shape. `dilations`, `pads`, `strides`.
+    public static let col2Im = OperatorSchema("Col2Im") { context throws(GraphError) in
+        let data = try context.type(0)
+        guard let dimensions = data.dimensions, let image = context.value(1)?.dimensions else {
+            return try context.setOutput(0, data.elementType, nil)
+        }
+        guard dimensions.count == 3 else { throw context.failure("needs three dimensions") }
+        var channels = context.freshDimension()
+        if let block = context.integers(2) {
+            var taps = Dimension(1)
+            for size in block { taps = try context.product(taps, Dimension(size)) }
+            guard let taps = taps.fixed, taps > 0 else {
+                throw context.failure("a block of shape \(block)")
+            }
+            if let rows = dimensions[1].fixed, rows % taps != 0 {
+                throw context.failure("\(rows) rows in blocks of \(taps)")
+            }
+            channels = dimensions[1].dividedRoundingDown(by: taps) ?? channels
+        }
+        try context.setOutput(0, data.elementType, [dimensions[0], channels] + image)
+    }
+
     private static func group(_ context: ShapeContext) throws(GraphError) -> Int {
         let groups = context.int("group", default: 1)
         guard groups > 0 else { throw context.failure("group is \(groups)") }
         return groups
     }
 
-    private static func inferConvolution(_ context: inout ShapeContext) throws(GraphError) {
+    /// - Parameters:
+    ///   - weights: the input that holds the weights.
+    ///   - bias: the input that may hold a bias.
+    static func inferConvolution(
+        _ context: inout ShapeContext, weights: Int = 1, bias biasInput: Int? = 2
+    ) throws(GraphError) {
         let data = try context.type(0)
-        guard let raw = data.dimensions, let weights = try context.dimensions(1) else {
+        guard let raw = data.dimensions, let weights = try context.dimensions(weights) else {
             return try context.setOutput(0, data.elementType, nil)
         }
         let layout = try Layout(context, rank: raw.count)
@@ -86,7 +119,7 @@ extension OperatorSchema {
         if let outputs = weights[0].fixed, outputs % groups != 0 {
             throw context.failure("\(outputs) output channels in \(groups) groups")
         }
-        if context.has(2), let bias = try context.length(2) {
+        if let biasInput, context.has(biasInput), let bias = try context.length(biasInput) {
             try context.expectEqual(Dimension(bias), weights[0], "bias and output channels")
         }
         let window = try Window(context, rank: input.count - 2, kernel: Array(weights[2...]))

@@ -11,15 +11,7 @@ extension OperatorSchema {
         guard let first = left.dimensions, let second = right.dimensions else {
             return try context.setOutput(0, left.elementType ?? right.elementType, nil)
         }
-        guard !first.isEmpty, !second.isEmpty else {
-            throw context.failure("an input is a scalar")
-        }
-        let inner = second.count == 1 ? second[0] : second[second.count - 2]
-        try context.expectEqual(first[first.count - 1], inner, "inner dimensions")
-        var result = try context.broadcast(
-            Array(first.dropLast(2)), Array(second.dropLast(2)))
-        if first.count > 1 { result.append(first[first.count - 2]) }
-        if second.count > 1 { result.append(second[second.count - 1]) }
+        let result = try context.product(ofMatrices: first, second)
         try context.setOutput(0, left.elementType ?? right.elementType, result)
     }
 
@@ -78,6 +70,21 @@ extension OperatorSchema {
             }
         }
         try context.setOutput(0, left.elementType, result)
+    }
+}
+
+extension ShapeContext {
+    /// The shape of numpy's `matmul` of two shapes.
+    func product(
+        ofMatrices first: [Dimension], _ second: [Dimension]
+    ) throws(GraphError) -> [Dimension] {
+        guard !first.isEmpty, !second.isEmpty else { throw failure("an input is a scalar") }
+        let inner = second.count == 1 ? second[0] : second[second.count - 2]
+        try expectEqual(first[first.count - 1], inner, "inner dimensions")
+        var result = try broadcast(Array(first.dropLast(2)), Array(second.dropLast(2)))
+        if first.count > 1 { result.append(first[first.count - 2]) }
+        if second.count > 1 { result.append(second[second.count - 1]) }
+        return result
     }
 }
 

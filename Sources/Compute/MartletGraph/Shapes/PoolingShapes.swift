@@ -23,6 +23,32 @@ extension OperatorSchema {
         try inferPool(&context)
     }
 
+    /// Inputs: pooled values, their places, the output's shape?. `kernel_shape`, `strides`, `pads`.
+    public static let maxUnpool = OperatorSchema("MaxUnpool") { context throws(GraphError) in
+        let data = try context.type(0)
+        guard let input = data.dimensions else {
+            return try context.setOutput(0, data.elementType, nil)
+        }
+        guard input.count >= 3 else { throw context.failure("needs [batch, channels, size…]") }
+        if context.has(2) {
+            guard let shape = context.value(2)?.dimensions else {
+                let unknown = input.map { _ in context.freshDimension() }
+                return try context.setOutput(0, data.elementType, unknown)
+            }
+            guard shape.count == input.count else {
+                throw context.failure("a shape of another rank")
+            }
+            return try context.setOutput(0, data.elementType, shape)
+        }
+        let window = try Window(context, rank: input.count - 2)
+        var result = [input[0], input[1]]
+        for axis in 0..<(input.count - 2) {
+            result.append(
+                try window.transposedSize(context, input[axis + 2], axis: axis, extra: 0))
+        }
+        try context.setOutput(0, data.elementType, result)
+    }
+
     public static let globalAveragePool = globalPool("GlobalAveragePool")
     public static let globalMaxPool = globalPool("GlobalMaxPool")
     public static let globalLpPool = globalPool("GlobalLpPool")

@@ -45,3 +45,30 @@ extension OperatorSchema {
         try context.setOutput(0, .int32, context.outputs.first?.dimensions)
     }
 }
+
+extension OperatorSchema {
+    /// Inputs: A, its scale and zero point, B, its scale and zero point, Y's scale and zero point.
+    public static let qLinearMatMul = OperatorSchema("QLinearMatMul") {
+        context throws(GraphError) in
+        let type = try context.type(7).elementType
+        for index in 0..<8 { _ = try context.type(index) }
+        guard let left = try context.dimensions(0), let right = try context.dimensions(3) else {
+            return try context.setOutput(0, type, nil)
+        }
+        try context.setOutput(0, type, try context.product(ofMatrices: left, right))
+    }
+
+    /// Convolution of 8-bit numbers. Inputs: X, W, X's zero point?, W's zero point?. Conv's
+    /// attributes.
+    public static let convInteger = OperatorSchema("ConvInteger") { context throws(GraphError) in
+        try inferConvolution(&context, weights: 1, bias: nil)
+        try context.setOutput(0, .int32, context.outputs.first?.dimensions)
+    }
+
+    /// Inputs: X, scale, zero point, W, scale, zero point, Y's scale and zero point, bias?.
+    public static let qLinearConv = OperatorSchema("QLinearConv") { context throws(GraphError) in
+        try inferConvolution(&context, weights: 3, bias: 8)
+        let type = try context.type(7).elementType
+        try context.setOutput(0, type, context.outputs.first?.dimensions)
+    }
+}

@@ -20,9 +20,6 @@ extension OperatorSchema {
         var result = dimensions
         let scalesLength = context.has(2) ? try context.length(2) : 0
         if context.has(3) {
-            guard context.string("keep_aspect_ratio_policy", default: "stretch") == "stretch" else {
-                throw context.failure("only the policy 'stretch' is supported", code: .unsupported)
-            }
             guard let sizes = context.value(3)?.dimensions else {
                 for axis in axes { result[axis] = context.freshDimension() }
                 return try context.setOutput(0, data.elementType, result)
@@ -31,6 +28,7 @@ extension OperatorSchema {
                 throw context.failure("\(sizes.count) sizes for \(axes.count) axes")
             }
             for (axis, size) in zip(axes, sizes) { result[axis] = size }
+            try keepRatio(&result, dimensions, axes, context)
         } else if scalesLength != 0 {
             let scales = context.value(2)?.reals
             if let scales, scales.count != axes.count {
@@ -43,6 +41,32 @@ extension OperatorSchema {
             throw context.failure("neither scales nor sizes are given", code: .invalidModel)
         }
         try context.setOutput(0, data.elementType, result)
+    }
+
+    /// One scale for all axes, where the policy asks for it.
+    private static func keepRatio(
+        _ result: inout [Dimension], _ input: [Dimension], _ axes: [Int], _ context: ShapeContext
+    ) throws(GraphError) {
+        let policy = context.string("keep_aspect_ratio_policy", default: "stretch")
+        if policy == "stretch" { return }
+        guard policy == "not_larger" || policy == "not_smaller" else {
+            throw context.failure("policy '\(policy)'", code: .unsupported)
+        }
+        var scales: [Double] = []
+        for axis in axes {
+            guard let size = result[axis].fixed, let own = input[axis].fixed else {
+                for axis in axes { result[axis] = context.freshDimension() }
+                return
+            }
+            guard own > 0, size >= 0 else { throw context.failure("\(own) to \(size) elements") }
+            scales.append(Double(size) / Double(own))
+        }
+        guard let scale = policy == "not_larger" ? scales.min() : scales.max() else { return }
+        for axis in axes {
+            let size = (Double(input[axis].fixed ?? 0) * scale).rounded()
+            guard let whole = Int(exactly: size) else { throw context.failure("scale \(scale)") }
+            result[axis] = Dimension(whole)
+        }
     }
 
     private static func scaled(

@@ -10,6 +10,23 @@ extension OperatorSchema {
     /// `scale` (1/√D), `is_causal`, `softcap`, `qk_matmul_output_mode`, `left_window_size` and
     /// `right_window_size` (-1: no bound). Outputs: Y, present key, present value, scores.
     public static let scaledAttention = OperatorSchema("Attention") { context throws(GraphError) in
+        try inferAttention(&context)
+    }
+
+    /// Inputs: Q, K, V [B, heads, S, D]; without graphs that change scores or shares. `scale`.
+    public static let flexAttention = OperatorSchema(
+        "FlexAttention", domain: "ai.onnx.preview"
+    ) { context throws(GraphError) in
+        for name in ["score_mod", "prob_mod"] where context.attributes[name] != nil {
+            throw context.failure("the graph '\(name)'", code: .unsupported)
+        }
+        if let query = try context.dimensions(0), query.count != 4 {
+            throw context.failure("needs four dimensions")
+        }
+        try inferAttention(&context)
+    }
+
+    private static func inferAttention(_ context: inout ShapeContext) throws(GraphError) {
         let type = try context.type(0).elementType
         guard let query = try context.dimensions(0), let key = try context.dimensions(1),
             let value = try context.dimensions(2)

@@ -106,10 +106,7 @@ extension ONNXConverters {
         if node.outputs.count > 1, !build.readNames.contains(node.outputs[1]) {
             node.outputs = Array(node.outputs.prefix(1))
         }
-        if node.outputs.count > 1, node.attributes["storage_order"]?.int ?? 0 != 0 {
-            throw GraphError(.unsupported, "indices in column order")
-        }
-        _ = node.take("storage_order")
+        if node.outputs.count < 2 { _ = node.take("storage_order") }
         return [node]
     }
 }
