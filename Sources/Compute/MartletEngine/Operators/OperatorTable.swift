@@ -172,9 +172,17 @@ package struct OperatorTable: Sendable {
         .randomNormalLike,
         .randomUniform,
         .randomUniformLike,
+        // Texts
+        .regexFullMatch,
+        .stringConcat,
+        .stringEqual,
+        .stringNormalizer,
+        .stringSplit,
+        .tfIdfVectorizer,
         // Features and trees
         .arrayFeatureExtractor,
         .binarizer,
+        .labelEncoder,
         .treeEnsemble,
         // Recurrent networks
         .gru,

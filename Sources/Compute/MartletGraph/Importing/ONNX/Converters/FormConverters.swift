@@ -109,4 +109,18 @@ extension ONNXConverters {
         if node.outputs.count < 2 { _ = node.take("storage_order") }
         return [node]
     }
+
+    /// Texts are compared by an operator of their own.
+    @Sendable static func equal(
+        _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
+    ) throws(GraphError) -> [ImportedNode] {
+        if let value = node.input(0).flatMap({ build.values[$0] }),
+            build.graph.type(of: value).elementType == .bytes
+        {
+            node.operatorType = "StringEqual"
+            node.domain = "martlet"
+            return [node]
+        }
+        return try statedBroadcast(&node, &build)
+    }
 }

@@ -26,7 +26,7 @@ enum ONNXConverters {
         "And": statedBroadcast,
         "Or": statedBroadcast,
         "Xor": statedBroadcast,
-        "Equal": statedBroadcast,
+        "Equal": equal,
         "Less": statedBroadcast,
         "Greater": statedBroadcast,
         "Gemm": gemm,
