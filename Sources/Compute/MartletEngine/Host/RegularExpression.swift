@@ -5,8 +5,8 @@
 ///
 /// It runs as a set of states (Thompson), so that no text makes it slow: time is the text's length
 /// times the expression's. Understood are literals, ".", classes, the escapes \d \w \s and their
-/// complements, groups, alternatives, the repetitions * + ? {m,n} with or without a lazy "?", and
-/// "^" and "$".
+/// complements, groups, alternatives, the repetitions * + ? {m,n} with or without a lazy "?", "^",
+/// "$" and \b.
 struct RegularExpression: Sendable {
     /// The most instructions that an expression may become.
     static let instructionsMax = 20_000
@@ -21,6 +21,8 @@ struct RegularExpression: Sendable {
         case jump(Int)
         case begin
         case end
+        /// Between a word's character and another; or not so.
+        case boundary(Bool)
         case match
     }
 
@@ -32,17 +34,15 @@ struct RegularExpression: Sendable {
     }
 
     /// Whether the whole text matches.
-    func matches(_ text: some Collection<Unicode.Scalar>) -> Bool {
+    func matches(_ text: [Unicode.Scalar]) -> Bool {
         var current = StateList(count: program.count)
         var next = current
-        add(0, to: &current, isFirst: true, isLast: text.isEmpty)
-        var rest = text.count
-        for scalar in text {
-            rest -= 1
+        add(0, to: &current, text, at: 0)
+        for index in text.indices {
             next.clear()
             for place in current.places {
-                if case .scalar(let set) = program[place], set.contains(scalar) {
-                    add(place + 1, to: &next, isFirst: false, isLast: rest == 0)
+                if case .scalar(let set) = program[place], set.contains(text[index]) {
+                    add(place + 1, to: &next, text, at: index + 1)
                 }
             }
             swap(&current, &next)
@@ -52,15 +52,23 @@ struct RegularExpression: Sendable {
         }
     }
 
-    private func add(_ place: Int, to list: inout StateList, isFirst: Bool, isLast: Bool) {
+    /// Adds a state and those that it leads to without a character, before the one at `index`.
+    private func add(
+        _ place: Int, to list: inout StateList, _ text: [Unicode.Scalar], at index: Int
+    ) {
+        func isWord(_ index: Int) -> Bool {
+            text.indices.contains(index) && ScalarSet.words.contains(text[index])
+        }
         var pending = [place]
         while let place = pending.popLast() {
             guard list.insert(place) else { continue }
             switch program[place] {
             case .jump(let target): pending.append(target)
             case .split(let first, let second): pending += [second, first]
-            case .begin where isFirst: pending.append(place + 1)
-            case .end where isLast: pending.append(place + 1)
+            case .begin where index == 0: pending.append(place + 1)
+            case .end where index == text.count: pending.append(place + 1)
+            case .boundary(let wanted) where (isWord(index - 1) != isWord(index)) == wanted:
+                pending.append(place + 1)
             default: break
             }
         }

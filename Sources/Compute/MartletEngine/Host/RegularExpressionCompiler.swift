@@ -180,6 +180,8 @@ struct RegularExpressionCompiler {
         guard let scalar = next else { throw Failure(message: "a '\\' ends the pattern") }
         if take("A") { return .begin }
         if take("z") { return .end }
+        if take("b") { return .boundary(true) }
+        if take("B") { return .boundary(false) }
         return .scalar(try escapedSet(scalar))
     }
 

@@ -87,7 +87,7 @@ extension NativeOperator {
             throw call.failure("pattern: \(error.message)")
         }
         let matches = try call.texts(input).map { text in
-            expression.matches(String(decoding: text, as: UTF8.self).unicodeScalars)
+            expression.matches(Array(String(decoding: text, as: UTF8.self).unicodeScalars))
         }
         call.set(0, try Tensor(booleans: matches, shape: input.shape))
     }

@@ -188,7 +188,7 @@ private struct NGramPool {
 
     /// Calls `found` with the number of each n-gram of a row, skips included.
     func count(_ row: ArraySlice<Int>, _ found: (Int) -> Void) {
-        for distance in 1...(skips + 1) where distance == 1 || distance < row.count {
+        for distance in 1...Swift.max(Swift.min(skips + 1, row.count), 1) {
             for start in row.indices {
                 var gram: [Int] = []
                 var place = start

@@ -108,6 +108,7 @@ func emitBinary(
             "element types \(left.elementType.displayName) and "
                 + "\(right.elementType.displayName) differ")
     }
+    try node.expectBroadcast([left, right], to: output.shape)
     let loops = BroadcastLoops(output: output.shape, operands: [left.shape, right.shape])
     try unsafe node.emit(
         binaryStep,

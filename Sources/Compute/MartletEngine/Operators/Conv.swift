@@ -15,7 +15,10 @@ extension NativeOperator {
         let output = try node.output()
         try node.expectFloat32(input)
         if input.shape.rank > 4, node.string("layout") != "NHWC", node.optional(3) == nil {
-            try emitGeneralConvolution(node, input, weights, bias: node.optional(2), output)
+            let bias = node.optional(2)
+            if try !VolumeConvolution.emit(node, input, weights, bias: bias, output) {
+                try emitGeneralConvolution(node, input, weights, bias: bias, output)
+            }
             return try emitActivation(node, output)
         }
         let geometry = try ImageGeometry(

@@ -46,6 +46,9 @@ extension NativeOperator {
             letter == "…"
                 ? ((most - hidden)..<most).map { EinsumLabel.hidden($0) } : [.named(letter)]
         }
+        guard Set(result).count == result.count else {
+            throw node.failure("an axis that the output has twice", .invalidModel)
+        }
         guard var term = terms.first else { throw node.failure("no inputs", .invalidModel) }
         try spread(node, &terms)
         term = terms[0]

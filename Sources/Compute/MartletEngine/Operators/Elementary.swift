@@ -64,8 +64,9 @@ extension NativeOperator {
     /// Mean 0 and deviation 1 over `axes` ([0, 2, 3]).
     static let meanVarianceNormalization = float32(.meanVarianceNormalization) { node in
         let (input, output) = (try node.input(), try node.output())
-        let axes = try (node.ints("axes") ?? [0, 2, 3])
-            .map { try node.axis($0, rank: input.shape.rank) }.sorted()
+        let axes = Set(
+            try (node.ints("axes") ?? [0, 2, 3]).map { try node.axis($0, rank: input.shape.rank) }
+        ).sorted()
         var shape = input.shape
         for axis in axes { shape[axis] = 1 }
         let mean = try node.temporary(.float32, shape)

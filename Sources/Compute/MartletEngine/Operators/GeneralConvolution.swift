@@ -6,7 +6,8 @@ internal import MartletBase
 internal import MartletGraph
 internal import MartletTensor
 
-// Convolutions of any rank as matrix products over columns: [batch, group, channels · taps, places].
+// Convolutions of any rank as matrix products over columns: [batch, group, channels · taps,
+// places].
 extension NativeOperator {
     /// X's product with the transposed weights, added up where windows overlap.
     static let convTranspose = float32(.convTranspose) { node in

@@ -69,7 +69,9 @@ extension NativeOperator {
         let kernel = node.ints("kernel_shape") ?? []
         let strides = node.ints("strides") ?? Array(repeating: 1, count: rank)
         let pads = node.ints("pads") ?? Array(repeating: 0, count: 2 * rank)
-        guard rank >= 1, kernel.count == rank, strides.count == rank, pads.count == 2 * rank
+        let limit = Int(Int32.max)
+        guard rank >= 1, kernel.count == rank, strides.count == rank, pads.count == 2 * rank,
+            (kernel + strides + pads).allSatisfy({ $0 > -limit && $0 < limit })
         else { throw node.failure("a window of another rank", .invalidModel) }
         var shape = input
         for axis in 0..<rank {
@@ -105,6 +107,7 @@ func emitGeneralPool(
     let planes = input.shape.product(0..<2)
     let isColumnOrder = node.int("storage_order") != 0
     let counts = paddedCounts(window, kind)
+    if indices == nil, try emitTablePool(node, input, output, window, kind, counts) { return }
     try node.compute { run throws(StepFault) in
         let (x, y) = (run.floats(input), run.floats(output))
         let indices = indices.map { run.values($0, as: Int64.self) }
@@ -138,6 +141,56 @@ func emitGeneralPool(
             }
         }
     }
+}
+
+/// Emits a maximum or mean that goes through the plane tap by tap; false for other kinds and for
+/// windows whose table would be large.
+private func emitTablePool(
+    _ node: Lowering, _ input: Operand, _ output: Operand, _ window: WindowGeometry,
+    _ kind: PoolKind, _ counts: [Float]
+) throws -> Bool {
+    let isMaximum: Bool
+    switch kind {
+    case .maximum: isMaximum = true
+    case .mean: isMaximum = false
+    case .norm: return false
+    }
+    let (from, to, taps) = (window.inputCount, window.outputCount, window.kernelCount)
+    guard taps.multipliedReportingOverflow(by: to).partialValue < 1 << 24, taps <= 1 << 12 else {
+        return false
+    }
+    let table = try window.table(node)
+    let planes = input.shape.product(0..<2)
+    try node.compute { run throws(StepFault) in
+        guard run.floats(input).count >= planes * from, run.floats(output).count >= planes * to
+        else { throw .invalidValue }
+        let (x, y) = (run.floats(input), run.floats(output))
+        KernelPool.parallel(parts: planes, maximumThreads: Int(run.threads)) { plane in
+            // Places in the table lie inside the plane.
+            unsafe x.withPointer(from: plane * from) { x in
+                unsafe y.withPointer(from: plane * to) { y in
+                    for place in 0..<to { unsafe y[place] = isMaximum ? -.infinity : 0 }
+                    unsafe table.withUnsafeBufferPointer { table in
+                        for tap in 0..<taps {
+                            for place in 0..<to {
+                                let at = unsafe Int(table[tap * to + place])
+                                if at < 0 { continue }
+                                let value = unsafe x[at]
+                                if isMaximum {
+                                    if unsafe value > y[place] { unsafe y[place] = value }
+                                } else {
+                                    unsafe y[place] += value
+                                }
+                            }
+                        }
+                    }
+                    if isMaximum { return }
+                    for place in 0..<to { unsafe y[place] /= counts[place] }
+                }
+            }
+        }
+    }
+    return true
 }
 
 /// A place counted with the first axis fastest.

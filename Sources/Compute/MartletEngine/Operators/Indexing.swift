@@ -19,6 +19,12 @@ extension NativeOperator {
     ) throws {
         let table = isScatter ? output : source
         let axis = try node.axis(node.int("axis"), rank: table.shape.rank)
+        // Only coordinates along the axis are looked at while the model runs.
+        guard indices.shape.rank == table.shape.rank,
+            indices.shape.indices.allSatisfy({
+                $0 == axis || indices.shape[$0] <= table.shape[$0]
+            }), (isScatter ? source : output).shape == indices.shape
+        else { throw node.failure("indices of shape \(indices.shape)", .invalidInput) }
         try unsafe node.emit(
             elementsStep,
             ElementsArguments(
@@ -37,12 +43,16 @@ extension NativeOperator {
             throw node.failure("indices of shape \(indices.shape)", .invalidModel)
         }
         let elementBytes = try Int(node.elementBytes(from))
+        let slice = table.product(depth..<table.rank)
+        guard (isScatter ? from : to).count == indices.count / depth * slice else {
+            throw node.failure("indices of shape \(indices.shape)", .invalidInput)
+        }
         try unsafe node.emit(
             slicesStep,
             SlicesArguments(
                 from: from.slot, indices: indices.slot, to: to.slot, isScatter: isScatter,
                 depth: depth, count: indices.count / depth,
-                sliceBytes: table.product(depth..<table.rank) * elementBytes,
+                sliceBytes: slice * elementBytes,
                 shape: Extents(table),
                 strideBytes: Extents(table.rowMajorStrides.map { $0 * Int64(elementBytes) })))
     }

@@ -65,6 +65,7 @@ extension NativeOperator {
                 low = Swift.min(low, x[index])
                 high = Swift.max(high, x[index])
             }
+            guard low.isFinite, high.isFinite else { throw .invalidValue }
             let step = high == low ? 1 : (high - low) / 255
             let shift = rintf(Swift.min(Swift.max(-low / step, 0), 255))
             if let scale { run.floats(scale)[0] = step }

@@ -64,7 +64,7 @@ extension NativeOperator {
                 let (x, boxes, y) = (run.floats(input), run.floats(regions), run.floats(output))
                 func edge(_ index: Int, _ side: Int) -> Int {
                     let value = (boxes[5 * index + side] * scale).rounded()
-                    return Int(Swift.min(Swift.max(value, -1e6), 1e6))
+                    return value.isNaN ? 0 : Int(Swift.min(Swift.max(value, -1e6), 1e6))
                 }
                 func part(_ bin: Int, _ bins: Int, _ begin: Int, _ end: Int, _ size: Int) -> Range<
                     Int
@@ -124,8 +124,8 @@ extension NativeOperator {
 
 /// The sizes of a region operator.
 private struct RegionForm: Sendable {
-    /// The most samples of a bin along one axis.
-    static let samplesMax = 4096
+    /// The most samples of a bin along one axis that a model may ask for.
+    static let samplesMax = 1024
 
     var channels: Int
     var height: Int
@@ -151,17 +151,17 @@ private struct RegionBox {
         top = boxes[4 * index + 1] * form.scale - shift
         var width = boxes[4 * index + 2] * form.scale - shift - left
         var height = boxes[4 * index + 3] * form.scale - shift - top
-        guard width.isFinite, height.isFinite, left.isFinite, top.isFinite else {
-            throw .invalidValue
-        }
+        // Regions much larger than the image are not worth their samples.
+        let limit = Float(2 * (form.height + form.width) + RegionForm.samplesMax)
+        guard width.isFinite, height.isFinite, left.isFinite, top.isFinite, width <= limit,
+            height <= limit
+        else { throw .invalidValue }
         if !isHalf {
             width = Swift.max(width, 1)
             height = Swift.max(height, 1)
         }
         binHeight = height / Float(form.rows)
         binWidth = width / Float(form.columns)
-        guard binHeight <= Float(RegionForm.samplesMax), binWidth <= Float(RegionForm.samplesMax)
-        else { throw .invalidValue }
         samples = (
             ratio > 0 ? ratio : Int(Swift.max(binHeight.rounded(.up), 0)),
             ratio > 0 ? ratio : Int(Swift.max(binWidth.rounded(.up), 0))

@@ -49,6 +49,9 @@ struct ResizeAxis {
                     Double($0), size: Double(size), length: Double(length), scale: scale, part,
                     node)
             }
+            guard points.allSatisfy(\.isFinite) else {
+                throw node.failure("scales or a region that are no numbers", .invalidInput)
+            }
             return ResizeAxis(axis: axis, size: size, length: length, scale: scale, points: points)
         }
     }

@@ -76,6 +76,9 @@ struct AttentionForm {
         guard (isFlat ? key.shape[2] / keyHeads : key.shape[3]) == headSize else {
             throw node.failure("head sizes of queries and keys", .invalidModel)
         }
+        guard (node.optional(4) == nil) == (node.optional(5) == nil) else {
+            throw node.failure("a past of keys or values alone", .invalidModel)
+        }
         past = node.optional(4)?.shape[2] ?? 0
         keys = past + key.shape[isFlat ? 1 : 2]
         isCausal = node.int("is_causal") != 0

@@ -50,16 +50,9 @@ extension NativeOperator {
                         ? token * heads + head
                         : (token / length * heads + head) * length + token % length
                     let base = lead * size
-                    for index in 0..<half {
-                        let first = base + (isInterleaved ? 2 * index : index)
-                        let second = isInterleaved ? first + 1 : first + half
-                        let (cosine, sine) = (
-                            cosines[angle * half + index], sines[angle * half + index]
-                        )
-                        let (real, imaginary) = (x[first], x[second])
-                        y[first] = cosine * real - sine * imaginary
-                        y[second] = sine * real + cosine * imaginary
-                    }
+                    rotate(
+                        x, y, base, cosines, sines, angle * half, half,
+                        isInterleaved: isInterleaved)
                     y.copy(x, from: base + turned, to: base + turned, length: size - turned)
                 }
             }
@@ -174,6 +167,33 @@ func emitConverted(_ node: Lowering, _ input: Operand, _ output: Operand) throws
         try emitExpand(node, input, output)
     } else {
         try emitCast(node, input, output)
+    }
+}
+
+/// Turns `half` pairs of a head by their angles.
+private func rotate(
+    _ x: Values<Float>, _ y: Values<Float>, _ base: Int, _ cosines: Values<Float>,
+    _ sines: Values<Float>, _ angle: Int, _ half: Int, isInterleaved: Bool
+) {
+    precondition(
+        base + 2 * half <= x.count && base + 2 * half <= y.count && angle + half <= cosines.count
+            && angle + half <= sines.count, "element out of range")
+    unsafe x.withPointer(from: base) { x in
+        unsafe y.withPointer(from: base) { y in
+            unsafe cosines.withPointer(from: angle) { cosines in
+                unsafe sines.withPointer(from: angle) { sines in
+                    let step = isInterleaved ? 2 : 1
+                    let other = isInterleaved ? 1 : half
+                    for index in 0..<half {
+                        let (cosine, sine) = unsafe (cosines[index], sines[index])
+                        let real = unsafe x[step * index]
+                        let imaginary = unsafe x[step * index + other]
+                        unsafe y[step * index] = cosine * real - sine * imaginary
+                        unsafe y[step * index + other] = sine * real + cosine * imaginary
+                    }
+                }
+            }
+        }
     }
 }
 

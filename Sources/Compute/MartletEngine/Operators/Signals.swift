@@ -148,6 +148,9 @@ extension NativeOperator {
     /// Triangles over the bins of a spectrum, evenly spaced on the mel scale.
     static let melWeightMatrix = NativeOperator(.melWeightMatrix) { node in
         let parameters = try (0..<5).map { try node.floats($0) }
+        guard parameters.allSatisfy({ $0.count == 1 }) else {
+            throw node.failure("needs scalars", .invalidInput)
+        }
         let output = try node.output()
         let (rows, bins) = (output.shape[0], output.shape[1])
         try node.produce { target in

@@ -56,6 +56,7 @@ func stridedCopyStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int3
 
 /// Emits `output = input` repeated to the output's shape.
 func emitExpand(_ node: Lowering, _ input: Operand, _ output: Operand) throws {
+    try node.expectBroadcast([input], to: output.shape)
     let loops = BroadcastLoops(output: output.shape, operands: [input.shape, output.shape])
     try emitStridedCopy(
         node, elementBytes: node.elementBytes(input), shape: loops.shape,

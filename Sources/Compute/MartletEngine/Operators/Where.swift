@@ -15,6 +15,7 @@ extension NativeOperator {
 func emitWhere(
     _ node: Lowering, _ condition: Operand, _ yes: Operand, _ no: Operand, _ output: Operand
 ) throws {
+    try node.expectBroadcast([condition, yes, no], to: output.shape)
     let loops = BroadcastLoops(
         output: output.shape, operands: [condition.shape, yes.shape, no.shape])
     try unsafe node.emit(

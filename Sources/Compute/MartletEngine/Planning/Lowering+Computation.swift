@@ -75,6 +75,13 @@ struct StepFault: Error {
         }
     }
 
+    /// The elements from one on, unchecked: for inner loops over places that were checked before.
+    func withPointer(from start: Int, _ body: (UnsafeMutablePointer<Element>) -> Void) {
+        precondition(start >= 0 && start <= count, "element out of range")
+        guard let base = unsafe base else { return }
+        unsafe body(base + start)
+    }
+
     /// Sets every element.
     func fill(_ value: Element) {
         for index in 0..<count { self[index] = value }

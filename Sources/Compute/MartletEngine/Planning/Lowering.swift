@@ -114,6 +114,22 @@ package final class Lowering {
         }
     }
 
+    /// Fails unless every operand repeats to exactly this shape: what steps read is not checked.
+    func expectBroadcast(_ operands: [Operand], to shape: Shape) throws {
+        for operand in operands {
+            let lead = shape.rank - operand.shape.rank
+            let fits =
+                lead >= 0
+                && operand.shape.indices.allSatisfy {
+                    operand.shape[$0] == 1 || operand.shape[$0] == shape[lead + $0]
+                }
+            guard fits else {
+                throw failure(
+                    "shape \(operand.shape) does not broadcast to \(shape)", .invalidInput)
+            }
+        }
+    }
+
     func failure(_ message: String, _ code: EngineError.Code = .unsupported) -> EngineError {
         EngineError(code, "\(description): \(message)")
     }

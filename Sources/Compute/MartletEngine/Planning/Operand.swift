@@ -36,6 +36,9 @@ package struct Operand: Sendable {
         return switch constant.elementType {
         case .float32: (try? constant.elements(as: Float.self))?.map { Double($0) }
         case .float64: try? constant.elements(as: Double.self)
+        case .float16: constant.halfPatterns.map { Double(Float16(bitPattern: $0)) }
+        case .bfloat16:
+            constant.halfPatterns.map { Double(Float(bitPattern: UInt32($0) << 16)) }
         default: nil
         }
     }

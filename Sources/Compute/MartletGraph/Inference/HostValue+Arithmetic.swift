@@ -115,7 +115,17 @@ extension HostValue {
 
     /// Rounds reals as the element type stores them.
     func rounded(_ value: Double) -> Double {
-        elementType == .float32 ? Double(Float(value)) : value
+        switch elementType {
+        case .float32: return Double(Float(value))
+        case .float16: return Double(Float16(value))
+        case .bfloat16:
+            let bits = Float(value).bitPattern
+            guard bits & 0x7F80_0000 != 0x7F80_0000 else { return Double(Float(value)) }
+            // To the nearest, halves to even.
+            let nearest = (bits &+ 0x7FFF &+ (bits >> 16 & 1)) & 0xFFFF_0000
+            return Double(Float(bitPattern: nearest))
+        default: return value
+        }
     }
 }
 

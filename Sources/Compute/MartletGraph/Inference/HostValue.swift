@@ -50,6 +50,12 @@ public struct HostValue: Sendable, Hashable {
         case .float64:
             guard let read = try? tensor.elements(as: Double.self) else { return nil }
             elements = .reals(read)
+        case .float16:
+            elements = .reals(
+                tensor.halfPatterns.map { Double(Float16(bitPattern: $0)) })
+        case .bfloat16:
+            elements = .reals(
+                tensor.halfPatterns.map { Double(Float(bitPattern: UInt32($0) << 16)) })
         default: return nil
         }
     }
@@ -117,6 +123,15 @@ extension HostValue: CustomStringConvertible {
         switch elements {
         case .integers(let values): "[" + values.map(\.description).joined(separator: ", ") + "]"
         case .reals(let values): "\(values)"
+        }
+    }
+}
+
+extension Tensor {
+    /// The elements of a 16-bit type as their bits; they need not be aligned.
+    package var halfPatterns: [UInt16] {
+        (0..<(byteCount / 2)).map {
+            unsafe bytes.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self)
         }
     }
 }

@@ -47,7 +47,8 @@ extension OperatorSchema {
         let window = try Window(context, rank: input.count - 2, kernel: Array(weights[2...]))
         let extra = context.ints("output_padding") ?? Array(repeating: 0, count: input.count - 2)
         let wanted = context.ints("output_shape")
-        guard extra.count == input.count - 2, wanted.map({ $0.count == extra.count }) ?? true
+        guard extra.count == input.count - 2, wanted.map({ $0.count == extra.count }) ?? true,
+            extra.allSatisfy({ $0 >= 0 && $0 <= Int(Int32.max) })
         else { throw context.failure("output_padding or output_shape of another rank") }
         let groups = try group(context)
         var result = [input[0], try context.product(weights[1], Dimension(groups))]

@@ -3,10 +3,10 @@
 
 internal import MartletTensor
 
-// Inputs: X[T, B, I], W[D, gates · H, I], R[D, gates · H, H], biases[D, 2 · gates · H]?, lengths[B]?,
-// the first hidden state[D, B, H]?. `hidden_size`, `direction`, `activations`, `activation_alpha`,
-// `activation_beta`, `clip`, `layout` (1: the batch first). Outputs: Y[T, D, B, H], the last hidden
-// state[D, B, H].
+// Inputs: X[T, B, I], W[D, gates · H, I], R[D, gates · H, H], biases[D, 2 · gates · H]?,
+// lengths[B]?, the first hidden state[D, B, H]?. `hidden_size`, `direction`, `activations`,
+// `activation_alpha`, `activation_beta`, `clip`, `layout` (1: the batch first). Outputs:
+// Y[T, D, B, H], the last hidden state[D, B, H].
 extension OperatorSchema {
     public static let rnn = OperatorSchema("RNN") { context throws(GraphError) in
         try inferRecurrent(&context, gates: 1)
