@@ -14,7 +14,7 @@ internal import Testing
 /// The server over a loopback socket, driven frame by frame.
 @Suite("gRPC server", .timeLimit(.minutes(1)))
 struct GRPCServerTests {
-    private let host = EchoHost()
+    private let host = ScriptedHost()
 
     private func limits(_ change: (inout GRPCServer.Limits) -> Void = { _ in })
         -> GRPCServer.Limits

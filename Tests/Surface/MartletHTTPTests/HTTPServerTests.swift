@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletHTTP
+internal import MartletTesting
 internal import MartletJSON
 internal import MartletWire
 internal import Testing

@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletHTTP
+internal import MartletTesting
 internal import MartletJSON
 internal import MartletServing
 internal import MartletTensor

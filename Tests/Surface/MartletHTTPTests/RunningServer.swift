@@ -3,6 +3,7 @@
 
 internal import Logging
 internal import MartletHTTP
+internal import MartletTesting
 internal import MartletServing
 
 /// A server on a free loopback port with all routes over a scripted host.

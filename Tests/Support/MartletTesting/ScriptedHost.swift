@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletBase
+package import MartletBase
 internal import MartletEngine
-internal import MartletServing
-internal import MartletTensor
+package import MartletServing
+package import MartletTensor
 internal import Synchronization
 
 /// A host whose models do as their names say: "echo" answers its inputs, "slow" when told to,
-/// "full"
-/// refuses, "late" misses its deadline, "classes" answers as classification does.
-final class ScriptedHost: ModelHost {
-    struct Waiting: Sendable {
+/// "full" refuses, "late" misses its deadline, "gone" is not ready, "embedder" and "reranker"
+/// answer made-up numbers. What it was asked is kept.
+package final class ScriptedHost: ModelHost {
+    private struct Waiting: Sendable {
         var request: InferenceRequest
         var cancellation: Cancellation
         var completion: InferenceCompletion
@@ -20,20 +20,25 @@ final class ScriptedHost: ModelHost {
     private let waiting = Mutex<[Waiting]>([])
     private let requests = Mutex<[InferenceRequest]>([])
     private let loads = Mutex<[String]>([])
-    let sharedMemory = SharedMemoryRegistry(isAllowed: true)
-    let isReady = true
+    package let sharedMemory = SharedMemoryRegistry(isAllowed: true)
+    package let isReady = true
 
-    var waitingCount: Int { waiting.withLock { $0.count } }
-    var cancelledCount: Int { waiting.withLock { $0.count { $0.cancellation.isCancelled } } }
-    var lastRequest: InferenceRequest? { requests.withLock { $0.last } }
-    var loadedNames: [String] { loads.withLock { $0 } }
+    package init() {}
 
-    func answerWaiting() {
+    package var waitingCount: Int { waiting.withLock { $0.count } }
+    package var cancelledCount: Int {
+        waiting.withLock { $0.count { $0.cancellation.isCancelled } }
+    }
+    package var lastRequest: InferenceRequest? { requests.withLock { $0.last } }
+    package var loadedNames: [String] { loads.withLock { $0 } }
+
+    /// Answers every request that waits, last first.
+    package func answerWaiting() {
         let taken = waiting.withLock { waiting -> [Waiting] in
             defer { waiting = [] }
             return waiting
         }
-        for item in taken { item.completion(ScriptedHost.answer(item.request)) }
+        for item in taken.reversed() { item.completion(ScriptedHost.answer(item.request)) }
     }
 
     private static func answer(
@@ -47,7 +52,7 @@ final class ScriptedHost: ModelHost {
                 }))
     }
 
-    func submit(
+    package func submit(
         _ request: InferenceRequest, cancellation: Cancellation,
         completion: @escaping InferenceCompletion
     ) {
@@ -69,7 +74,7 @@ final class ScriptedHost: ModelHost {
         }
     }
 
-    func submit(
+    package func submit(
         _ request: EmbeddingRequest, cancellation: Cancellation,
         completion: @escaping @Sendable (Result<EmbeddingResponse, ServingError>) -> Void
     ) {
@@ -87,7 +92,7 @@ final class ScriptedHost: ModelHost {
                     promptTokens: request.inputs.count * 3)))
     }
 
-    func submit(
+    package func submit(
         _ request: RerankRequest, cancellation: Cancellation,
         completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void
     ) {
@@ -101,7 +106,7 @@ final class ScriptedHost: ModelHost {
                     promptTokens: 9)))
     }
 
-    var serverMetadata: ServerMetadata {
+    package var serverMetadata: ServerMetadata {
         ServerMetadata(
             name: "martlet", version: "0", extensions: ["statistics", "binary_tensor_data"])
     }
@@ -116,12 +121,12 @@ final class ScriptedHost: ModelHost {
         }
     }
 
-    func isReady(model: String, version: String?) throws -> Bool {
+    package func isReady(model: String, version: String?) throws -> Bool {
         try check(model)
         return model != "gone"
     }
 
-    func metadata(model: String, version: String?) throws -> ModelMetadata {
+    package func metadata(model: String, version: String?) throws -> ModelMetadata {
         try check(model)
         return ModelMetadata(
             name: model, versions: ["1"], platform: "onnxruntime_onnx",
@@ -129,7 +134,7 @@ final class ScriptedHost: ModelHost {
             outputs: [TensorSpec(name: "OUT_INPUT0", elementType: .float32, dimensions: [-1, 4])])
     }
 
-    func configuration(model: String, version: String?) throws -> ModelConfiguration {
+    package func configuration(model: String, version: String?) throws -> ModelConfiguration {
         try check(model)
         var configuration = ModelConfiguration(name: model)
         configuration.maxBatchSize = 8
@@ -139,7 +144,7 @@ final class ScriptedHost: ModelHost {
         return configuration
     }
 
-    func statistics(model: String?, version: String?) throws -> [ModelStatistics] {
+    package func statistics(model: String?, version: String?) throws -> [ModelStatistics] {
         if let model { try check(model) }
         var statistics = ModelStatistics(name: model ?? "echo", version: "1")
         statistics.inferenceCount = 7
@@ -147,7 +152,7 @@ final class ScriptedHost: ModelHost {
         return [statistics]
     }
 
-    func models() -> [ModelSummary] {
+    package func models() -> [ModelSummary] {
         [
             ModelSummary(
                 name: "embedder", versions: ["1"], capabilities: [.embedding],
@@ -155,7 +160,7 @@ final class ScriptedHost: ModelHost {
         ]
     }
 
-    func index(readyOnly: Bool) -> [RepositoryEntry] {
+    package func index(readyOnly: Bool) -> [RepositoryEntry] {
         let all = [
             RepositoryEntry(name: "echo", version: "1", state: .ready),
             RepositoryEntry(name: "gone", version: "1", state: .unavailable, reason: "unloaded"),
@@ -163,14 +168,15 @@ final class ScriptedHost: ModelHost {
         return readyOnly ? all.filter { $0.state == .ready } : all
     }
 
-    func load(model: String, configuration: String?, files: [String: [UInt8]]) async throws {
+    package func load(model: String, configuration: String?, files: [String: [UInt8]]) async throws
+    {
         guard model != "broken" else {
             throw ServingError(.internal, "failed to load 'broken'")
         }
         loads.withLock { $0.append("\(model) \(configuration ?? "-") \(files.mapValues(\.count))") }
     }
 
-    func unload(model: String, includingDependents: Bool) async throws {
+    package func unload(model: String, includingDependents: Bool) async throws {
         try check(model)
     }
 }
