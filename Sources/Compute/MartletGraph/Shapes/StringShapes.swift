@@ -50,8 +50,11 @@ extension OperatorSchema {
     public static let tfIdfVectorizer = OperatorSchema(
         "TfIdfVectorizer"
     ) { context throws(GraphError) in
-        let width = (context.ints("ngram_indexes")?.max() ?? -1) + 1
-        guard width >= 0 else { throw context.failure("negative ngram_indexes") }
+        let last = context.ints("ngram_indexes")?.max() ?? -1
+        guard last >= -1, last < Int(Int32.max) else {
+            throw context.failure("ngram_indexes up to \(last)")
+        }
+        let width = last + 1
         let dimensions = try context.dimensions(0)
         try context.setOutput(
             0, .float32, dimensions.map { $0.dropLast() + [Dimension(width)] })
