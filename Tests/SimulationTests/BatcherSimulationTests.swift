@@ -37,25 +37,37 @@ struct BatcherSimulationTests {
 struct BatcherSimulation {
     struct Request {
         var id: Int
-        var claim: BatcherState<Int>.Claim
+        var item: BatchItem
+        var claim: BatcherState.Claim { item.claim }
         var level: Int
         var arrival: MonotonicInstant
         var limit: MonotonicInstant?
         var isDelayed = false
-        var ticket: Ticket?
+        var isInside = false
         var answers = 0
+    }
+
+    final class Machine {
+        var state: BatcherState
+
+        init(policy: BatchingPolicy, instances: Int) {
+            state = BatcherState(policy: policy, instances: instances)
+        }
     }
 
     enum Thread { case awake, asleep(until: MonotonicInstant?), running(instance: Int) }
 
     var random: SeededRandom
     let policy: BatchingPolicy
-    var state: BatcherState<Int>
+    let machine: Machine
     var threads: [Thread]
     var requests: [Request] = []
     var waiting: Set<Int> = []
+    var numbers: [ObjectIdentifier: Int] = [:]
     /// By instance: who runs on it, and until when.
     var running: [Int: [Int]] = [:]
+    /// By instance: what a thread runs on it.
+    var batches: [Int: [BatchItem]] = [:]
     var finishes: [Int: MonotonicInstant] = [:]
     /// Longest run; short ones make callers run their own requests.
     let runMicrosecondsMax: Int
@@ -70,7 +82,7 @@ struct BatcherSimulation {
         random = SeededRandom(seed: seed)
         policy = BatcherSimulation.makePolicy(&random)
         let count = Int.random(in: 1...3, using: &random)
-        state = BatcherState(policy: policy, instances: count)
+        machine = Machine(policy: policy, instances: count)
         threads = Array(repeating: .awake, count: count)
         runMicrosecondsMax = [20, 100, 4000][Int.random(in: 0..<3, using: &random)]
     }
@@ -117,7 +129,7 @@ struct BatcherSimulation {
             if steps > 10_000 { return fail("no end in sight") }
             wakeAll()
             let finish = nextFinish()
-            var candidates = [finish?.until, state.nextExpiry, nextWake()].compactMap { $0 }
+            var candidates = [finish?.until, machine.state.nextExpiry, nextWake()].compactMap { $0 }
             if arrivalsLeft > 0 { candidates.append(nextArrival) }
             guard let next = candidates.min() else { break }
             now = max(now, next)
@@ -127,9 +139,9 @@ struct BatcherSimulation {
                 nextArrival = now.advanced(
                     by: .microseconds(Int.random(in: 0...pace, using: &random)))
                 if Int.random(in: 0..<4, using: &random) == 0 { cancelSome() }
-            } else if let expiry = state.nextExpiry, expiry <= now {
-                var actions = BatcherActions<Int>()
-                state.expire(at: now, into: &actions)
+            } else if let expiry = machine.state.nextExpiry, expiry <= now {
+                var actions = BatcherActions()
+                machine.state.expire(at: now, into: &actions)
                 perform(actions)
                 checkNothingOverdue()
             } else if let finish, finish.until <= now {
@@ -137,7 +149,9 @@ struct BatcherSimulation {
             }
         }
         guard fault == nil else { return }
-        if state.occupiedCount != 0 { fail("\(state.occupiedCount) requests left inside") }
+        if machine.state.occupiedCount != 0 {
+            fail("\(machine.state.occupiedCount) requests left inside")
+        }
         for request in requests where request.answers != 1 {
             fail("request \(request.id) was answered \(request.answers) times")
         }
@@ -152,7 +166,7 @@ struct BatcherSimulation {
             key.append(Int.random(in: 1...2, using: &random))
         }
         if Int.random(in: 0..<20, using: &random) == 0 { key = .alone }
-        var claim = BatcherState<Int>.Claim(
+        var claim = BatcherState.Claim(
             rows: Int.random(in: 1...5, using: &random), key: key,
             priority: UInt64.random(in: 0...4, using: &random),
             inputBytes: Int.random(in: 0...3, using: &random) * 16,
@@ -171,13 +185,15 @@ struct BatcherSimulation {
         if rules.allowsTimeoutOverride, let wish = claim.timeout {
             timeout = min(wish, timeout ?? wish)
         }
+        let item = BatchItem(claim: claim) { _, _ in }
+        numbers[ObjectIdentifier(item)] = id
         requests.append(
             Request(
-                id: id, claim: claim, level: level, arrival: now,
+                id: id, item: item, level: level, arrival: now,
                 limit: timeout.map(now.advanced(by:))))
-        switch state.enqueue(id, claim, at: now) {
-        case .accepted(let ticket, let signals):
-            requests[id].ticket = ticket
+        switch machine.state.enqueue(item, at: now) {
+        case .accepted(let signals):
+            requests[id].isInside = true
             waiting.insert(id)
             if signals { wakeOne() }
             let inLevel = waiting.count { requests[$0].level == level }
@@ -220,20 +236,29 @@ struct BatcherSimulation {
 
     mutating func cancelSome() {
         guard let id = (0..<requests.count).randomElement(using: &random),
-            let ticket = requests[id].ticket
+            requests[id].isInside
         else { return }
-        var actions = BatcherActions<Int>()
-        state.cancel(ticket, into: &actions)
+        var actions = BatcherActions()
+        machine.state.cancel(requests[id].item, into: &actions)
         let isInside = requests[id].answers == 0
-        if isInside != actions.refused.contains(where: { $0.payload == id }) {
+        if isInside != actions.refused.contains(where: { number($0.item) == id }) {
             fail("cancelling \(id) gave \(actions.refused)")
         }
         perform(actions)
     }
 
     mutating func finishRun(_ instance: Int) {
-        var actions = BatcherActions<Int>()
-        let signals = state.finish(instance: instance, at: now, into: &actions)
+        var actions = BatcherActions()
+        var signals = false
+        if var batch = batches.removeValue(forKey: instance) {
+            machine.state.finish(instance: instance, batch: &batch, at: now, into: &actions)
+            if !batch.isEmpty { fail("a batch was not taken back") }
+        } else if let id = running[instance]?.first {
+            let ending = machine.state.finishInline(
+                requests[id].item, instance: instance, at: now, into: &actions)
+            signals = ending.signals
+            if ending.isLate { answerRefusal(id, .deadlineExceeded) } else { release(id) }
+        }
         running[instance] = nil
         finishes[instance] = nil
         let thread = threads.firstIndex {
@@ -243,6 +268,8 @@ struct BatcherSimulation {
         if signals { wakeOne() }
         perform(actions)
     }
+
+    func number(_ item: BatchItem) -> Int { numbers[ObjectIdentifier(item)] ?? -1 }
 
     mutating func wakeAll() {
         for index in threads.indices {
@@ -257,9 +284,10 @@ struct BatcherSimulation {
     }
 
     mutating func take(_ thread: Int) {
-        var actions = BatcherActions<Int>()
-        let step = state.takeBatch(at: now, into: &actions)
-        let batch = actions.batch
+        var actions = BatcherActions()
+        let step = machine.state.takeBatch(at: now, into: &actions)
+        let batch = actions.batch.map(number)
+        let items = actions.batch
         actions.batch = []
         perform(actions)
         switch step {
@@ -272,6 +300,7 @@ struct BatcherSimulation {
         case .run(let instance, let signalsAnother):
             check(batch)
             for id in batch { waiting.remove(id) }
+            batches[instance] = items
             start(batch, on: instance)
             threads[thread] = .running(instance: instance)
             if signalsAnother { wakeOne() }
@@ -334,20 +363,22 @@ struct BatcherSimulation {
         }
     }
 
-    mutating func perform(_ actions: BatcherActions<Int>) {
-        for (id, reason) in actions.refused { answerRefusal(id, reason) }
-        for id in actions.released {
-            requests[id].answers += 1
-            releasedCount += 1
-            if waiting.contains(id) { fail("\(id) was released while waiting") }
-            if policy.preservesOrdering {
-                if id < lastReleased { fail("\(id) left after \(lastReleased)") }
-                lastReleased = id
-            }
-        }
+    mutating func perform(_ actions: BatcherActions) {
+        for (item, reason) in actions.refused { answerRefusal(number(item), reason) }
+        for item in actions.released { release(number(item)) }
         if let stopped = actions.stopsInstance {
             let isWanted = running[stopped]?.contains { requests[$0].answers == 0 } ?? true
             if isWanted { fail("instance \(stopped) was stopped while somebody waits for it") }
+        }
+    }
+
+    mutating func release(_ id: Int) {
+        requests[id].answers += 1
+        releasedCount += 1
+        if waiting.contains(id) { fail("\(id) was released while waiting") }
+        if policy.preservesOrdering {
+            if id < lastReleased { fail("\(id) left after \(lastReleased)") }
+            lastReleased = id
         }
     }
 

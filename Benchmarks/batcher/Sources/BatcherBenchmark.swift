@@ -13,7 +13,7 @@ struct BatcherBenchmark {
     /// Answers every request with nothing.
     final class NullRunner: BatchRunner {
         func run(_ batch: [BatchItem], cancellation: Cancellation?, times: inout BatchTimes) {
-            for item in batch { item.result = .success([]) }
+            for item in batch { item.settle(.success([])) }
         }
     }
 
@@ -21,23 +21,32 @@ struct BatcherBenchmark {
         let batcher: Batcher
         let left: Atomic<Int>
         let inFlight = Atomic<Int>(0)
+        /// Clients make an item for every request, as the server does, instead of keeping one, as
+        /// the twin's clients keep their channel.
+        let makesItems: Bool
 
-        init(batcher: Batcher, items: Int) {
+        init(batcher: Batcher, items: Int, makesItems: Bool) {
             self.batcher = batcher
+            self.makesItems = makesItems
             left = Atomic(items)
         }
 
-        func send() {
+        func send(_ old: BatchItem?) {
             guard left.subtract(1, ordering: .relaxed).newValue >= 0 else {
                 inFlight.subtract(1, ordering: .releasing)
                 return
             }
-            let item = BatchItem(claim: BatcherState.Claim()) { [self] _, _ in send() }
+            if !makesItems, let old {
+                _ = batcher.submit(old, cancellation: nil)
+                return
+            }
+            let item = BatchItem(claim: BatcherState.Claim()) { [self] _, item in send(item) }
             _ = batcher.submit(item, cancellation: nil)
         }
     }
 
     static func main() throws {
+        let makesItems = CommandLine.arguments.contains("makes-items")
         let arguments = CommandLine.arguments.dropFirst().compactMap { Int($0) }
         let rows = arguments.first ?? 16
         let clients = arguments.dropFirst().first ?? 1024
@@ -51,11 +60,11 @@ struct BatcherBenchmark {
             name: "null", policy: policy, instances: 1, time: time,
             timekeeper: Timekeeper(time: time)
         ) { NullRunner() }
-        let loop = Loop(batcher: batcher, items: items)
+        let loop = Loop(batcher: batcher, items: items, makesItems: makesItems)
         let begin = time.now()
         let cpuBegin = cpuNanoseconds()
         loop.inFlight.store(clients, ordering: .relaxed)
-        for _ in 0..<clients { loop.send() }
+        for _ in 0..<clients { loop.send(nil) }
         while loop.inFlight.load(ordering: .acquiring) > 0 { usleep(500) }
         let wall = begin.duration(to: time.now()).nanosecondsSaturating
         let cpu = cpuNanoseconds() - cpuBegin

@@ -23,6 +23,12 @@ public struct MonotonicInstant: Comparable, Hashable, Sendable {
         .nanoseconds(other.nanoseconds.subtractingReportingOverflow(nanoseconds).partialValue)
     }
 
+    /// As `duration(to:)`, in nanoseconds; wraps where the difference does not fit.
+    @inlinable
+    public func nanoseconds(to other: MonotonicInstant) -> Int64 {
+        other.nanoseconds &- nanoseconds
+    }
+
     public static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }

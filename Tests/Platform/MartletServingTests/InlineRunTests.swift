@@ -82,7 +82,7 @@ struct InlineRunTests {
         let item = BatchItem(
             claim: BatcherState.Claim(
                 deadline: deadline, inputBytes: inputBytes, allowsInlineRun: allowsInlineRun)
-        ) { result, _ in answer.fill(result.map { _ in () }) }
+        ) { result, _ in answer.fill(result.result.map { _ in () }) }
         #expect(batcher.submit(item, cancellation: nil))
         return answer
     }
@@ -150,7 +150,7 @@ struct InlineRunTests {
         try NativeThread.start(name: "caller") {
             let item = BatchItem(
                 claim: BatcherState.Claim(inputBytes: 64, allowsInlineRun: true)
-            ) { result, _ in held.fill(result.map { _ in () }) }
+            ) { result, _ in held.fill(result.result.map { _ in () }) }
             _ = batcher.submit(item, cancellation: nil)
             other.fill(held.isThere ? .success(()) : .failure(ServingError(.internal, "late")))
         }

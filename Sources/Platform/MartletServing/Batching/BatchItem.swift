@@ -6,28 +6,46 @@ package import MartletTensor
 package import MartletTokenizers
 package import ServiceContextModule
 
-/// One request's part in a batch: its inputs in the model's order, and where its answer goes.
-// Sendable: the fields that change belong to the batcher while the request waits (under its lock)
-// and to the instance's thread while it runs; the completion is called once, by whoever removed
-// the item from the batcher's state.
-package final class BatchItem: @unchecked Sendable {
-    /// Output tensors in the model's order, or why there are none.
-    package typealias Completion = @Sendable (Result<[Tensor], ServingError>, BatchItem) -> Void
+/// What a run gave a request; one word, unlike a `Result` of the same.
+package enum BatchAnswer: Sendable {
+    /// Output tensors in the model's order.
+    case success([Tensor])
+    indirect case failure(ServingError)
 
+    package var result: Result<[Tensor], ServingError> {
+        switch self {
+        case .success(let tensors): .success(tensors)
+        case .failure(let error): .failure(error)
+        }
+    }
+}
+
+/// One request's part in a batch: its inputs in the model's order, and where its answer goes. May
+/// be submitted again when it has its result.
+// Sendable: the fields that change belong to the batcher while the request is inside (under its
+// lock) and to the thread that runs it meanwhile; whoever took the item out of the batcher's state
+// answers it, once. Exclusivity is unchecked where every request would pay for it.
+package final class BatchItem: @unchecked Sendable {
+    package typealias Completion = @Sendable (BatchAnswer, BatchItem) -> Void
+
+    package let claim: BatcherState.Claim
+    package let context: ServiceContext
     package let inputs: [Tensor]
     /// Texts to be padded and run instead of `inputs`.
     package let encodings: [Encoding]
-    package let claim: BatcherState<BatchItem>.Claim
-    package let context: ServiceContext
     private let completion: Completion
-    package var arrival = MonotonicInstant(nanoseconds: 0)
-    package var started = MonotonicInstant(nanoseconds: 0)
+    /// Where, and as what, the batcher has asked to be told that the client went away.
+    @safe @exclusivity(unchecked) private var cancellation:
+        (Cancellation, Cancellation.Registration)?
+    @safe @exclusivity(unchecked) package var arrival = MonotonicInstant(nanoseconds: 0)
     /// Set by the runner.
-    package var result: Result<[Tensor], ServingError>?
+    @safe @exclusivity(unchecked) package var result: BatchAnswer?
+    /// The state machine's.
+    @safe @exclusivity(unchecked) var standing = Standing()
 
     package init(
         inputs: [Tensor] = [], encodings: [Encoding] = [],
-        claim: BatcherState<BatchItem>.Claim,
+        claim: BatcherState.Claim,
         context: ServiceContext = .topLevel, completion: @escaping Completion
     ) {
         self.inputs = inputs
@@ -39,18 +57,30 @@ package final class BatchItem: @unchecked Sendable {
 
     package var rows: Int { claim.rows }
 
-    func answer(_ result: Result<[Tensor], ServingError>) { completion(result, self) }
+    /// Has `body` called when the client goes away before the answer. Under the batcher's lock.
+    /// - Returns: false when the client has gone already; `body` is not called then.
+    func observe(_ cancellation: Cancellation, _ body: @escaping @Sendable () -> Void) -> Bool {
+        guard let registration = cancellation.register(body) else { return false }
+        self.cancellation = (cancellation, registration)
+        return true
+    }
+
+    func answer(_ answer: BatchAnswer) {
+        if let (cancellation, registration) = cancellation {
+            cancellation.forget(registration)
+            self.cancellation = nil
+        }
+        completion(answer, self)
+    }
+
+    /// The runner's word on this item, from another module.
+    package func settle(_ answer: BatchAnswer) { result = answer }
 
     func answerWithResult() {
-        guard let result else {
-            answer(
-                .failure(
-                    ServingError(
-                        .internal, "the model's run left a request without a result")))
-            return
-        }
-        self.result = nil
-        answer(result)
+        if let result = result.take() { return answer(result) }
+        answer(
+            .failure(
+                ServingError(.internal, "the model's run left a request without a result")))
     }
 }
 
@@ -63,7 +93,7 @@ package struct BatchTimes: Sendable {
     package init() {}
 }
 
-/// Runs batches, one at a time, on the thread of one model instance.
+/// Runs batches, one at a time, on any thread.
 package protocol BatchRunner: AnyObject {
     /// Computes the batch and sets every item's `result`.
     func run(_ batch: [BatchItem], cancellation: Cancellation?, times: inout BatchTimes)

@@ -8,8 +8,8 @@ package struct BatchKey: Equatable, Sendable {
     /// The most varying dimensions that a key can hold.
     package static let dimensionCountMax = 6
 
-    private var dimensions: InlineArray<6, Int>
-    private var count: Int
+    private var dimensions: InlineArray<6, Int32>
+    private var count: Int32
 
     /// The key of requests whose inputs have no varying dimension.
     package init() {
@@ -29,17 +29,18 @@ package struct BatchKey: Equatable, Sendable {
     /// Adds a dimension; when there is no room the key becomes `alone`.
     package mutating func append(_ dimension: Int) {
         guard count >= 0 else { return }
-        guard count < BatchKey.dimensionCountMax else {
+        guard count < BatchKey.dimensionCountMax, let dimension = Int32(exactly: dimension) else {
             count = -1
             return
         }
-        dimensions[count] = dimension
+        dimensions[Int(count)] = dimension
         count += 1
     }
 
     package static func == (left: BatchKey, right: BatchKey) -> Bool {
         guard left.count == right.count, left.count >= 0 else { return false }
-        for index in 0..<left.count where left.dimensions[index] != right.dimensions[index] {
+        if left.count == 0 { return true }
+        for index in 0..<Int(left.count) where left.dimensions[index] != right.dimensions[index] {
             return false
         }
         return true

@@ -16,14 +16,24 @@ package final class Batcher: TimekeeperClient {
 
     // Sendable: everything in it is read and written under `monitor` only.
     private final class Guarded: @unchecked Sendable {
-        var state: BatcherState<BatchItem>
+        @safe @exclusivity(unchecked) var state: BatcherState
         var cancellations: [Cancellation?]
         var alarm: MonotonicInstant?
+        @safe @exclusivity(unchecked) var sleepers = 0
+        /// A sleeper was signalled and has not looked yet.
+        @safe @exclusivity(unchecked) var isWaking = false
         var onDrained: (@Sendable () -> Void)?
 
-        init(state: BatcherState<BatchItem>, instances: Int) {
+        init(state: consuming BatcherState, instances: Int) {
             self.state = state
             cancellations = Array(repeating: nil, count: instances)
+        }
+
+        /// Whether somebody is to be signalled: one who is on the way will see all there is.
+        func wakesSleeper() -> Bool {
+            guard sleepers > 0, !isWaking else { return false }
+            isWaking = true
+            return true
         }
     }
 
@@ -31,7 +41,7 @@ package final class Batcher: TimekeeperClient {
     // time.
     private final class Place: @unchecked Sendable {
         let runner: any BatchRunner
-        var batch: [BatchItem] = []
+        @safe @exclusivity(unchecked) var batch: [BatchItem] = []
         init(_ runner: any BatchRunner) { self.runner = runner }
     }
 
@@ -81,17 +91,26 @@ package final class Batcher: TimekeeperClient {
     /// - Returns: false when the batcher is closed; then nothing was done and nothing is answered.
     package func submit(_ item: BatchItem, cancellation: Cancellation?) -> Bool {
         let now = time.now()
-        item.arrival = now
+        var (wakes, wasCancelled) = (false, false)
         monitor.lock()
-        let admission = guarded.state.enqueue(item, item.claim, at: now)
-        if case .runHere = admission { inside.add(1, ordering: .relaxed) }
+        let admission = guarded.state.enqueue(item, at: now)
+        if case .accepted(let signals) = admission {
+            if let cancellation {
+                wasCancelled = !item.observe(cancellation) { [weak self, item] in
+                    self?.cancel(item)
+                }
+            }
+            wakes = signals && guarded.wakesSleeper()
+        } else if case .runHere = admission {
+            inside.add(1, ordering: .relaxed)
+        }
         let alarm = nextAlarm()
-        if case .accepted(_, signals: true) = admission { monitor.signal() }
         monitor.unlock()
+        if wakes { monitor.signal() }
         if let alarm { timekeeper.wake(self, at: alarm) }
         switch admission {
-        case .accepted(let ticket, _):
-            cancellation?.onCancel { [weak self] in self?.cancel(ticket) }
+        case .accepted:
+            if wasCancelled { cancel(item) }
             return true
         case .runHere(let instance):
             runHere(item, on: instance, cancellation: cancellation, at: now)
@@ -99,6 +118,7 @@ package final class Batcher: TimekeeperClient {
         case .refused(.closed):
             return false
         case .refused(let reason):
+            item.arrival = now
             answer([(item, reason)], at: now)
             return true
         }
@@ -117,7 +137,7 @@ package final class Batcher: TimekeeperClient {
     }
 
     package func timeReached(_ now: MonotonicInstant) {
-        var actions = BatcherActions<BatchItem>()
+        var actions = BatcherActions()
         monitor.lock()
         guarded.alarm = nil
         guarded.state.expire(at: now, into: &actions)
@@ -131,10 +151,10 @@ package final class Batcher: TimekeeperClient {
 
     // MARK: Steps
 
-    private func cancel(_ ticket: Ticket) {
-        var actions = BatcherActions<BatchItem>()
+    private func cancel(_ item: BatchItem) {
+        var actions = BatcherActions()
         monitor.lock()
-        guarded.state.cancel(ticket, into: &actions)
+        guarded.state.cancel(item, into: &actions)
         let stopped = actions.stopsInstance.flatMap { guarded.cancellations[$0] }
         monitor.unlock()
         stopped?.cancel()
@@ -156,18 +176,22 @@ package final class Batcher: TimekeeperClient {
         let place = places[instance]
         place.batch.append(item)
         let end = run(place, cancellation: cancellation, at: now)
-        var actions = BatcherActions<BatchItem>()
+        place.batch.removeAll(keepingCapacity: true)
+        var actions = BatcherActions()
         monitor.lock()
-        let signals = guarded.state.finish(instance: instance, at: end, into: &actions)
-        if signals { monitor.signal() }
+        let (isLate, signals) = guarded.state.finishInline(
+            item, instance: instance, at: end, into: &actions)
+        let wakes = signals && guarded.wakesSleeper()
         monitor.unlock()
+        if wakes { monitor.signal() }
+        if isLate { answer([(item, .deadlineExceeded)], at: end) } else { item.answerWithResult() }
         perform(&actions, at: end)
         leave()
     }
 
     /// One thread's life.
     private func serve() {
-        var actions = BatcherActions<BatchItem>()
+        var actions = BatcherActions()
         monitor.lock()
         while true {
             let now = time.now()
@@ -176,8 +200,9 @@ package final class Batcher: TimekeeperClient {
             case .run(let instance, let signalsAnother):
                 let cancellation = Cancellation()
                 guarded.cancellations[instance] = cancellation
-                if signalsAnother { monitor.signal() }
+                let wakes = signalsAnother && guarded.wakesSleeper()
                 monitor.unlock()
+                if wakes { monitor.signal() }
                 if !actions.refused.isEmpty { answer(actions.refused, at: now) }
                 actions.refused.removeAll(keepingCapacity: true)
                 let place = places[instance]
@@ -185,7 +210,8 @@ package final class Batcher: TimekeeperClient {
                 let end = run(place, cancellation: cancellation, at: now)
                 monitor.lock()
                 guarded.cancellations[instance] = nil
-                guarded.state.finish(instance: instance, at: end, into: &actions)
+                guarded.state.finish(
+                    instance: instance, batch: &place.batch, at: end, into: &actions)
                 monitor.unlock()
                 perform(&actions, at: end)
                 monitor.lock()
@@ -201,7 +227,10 @@ package final class Batcher: TimekeeperClient {
                     leave()
                     return
                 } else {
+                    guarded.sleepers += 1
                     monitor.wait(until: instant)
+                    guarded.sleepers -= 1
+                    guarded.isWaking = false
                 }
             }
         }
@@ -217,28 +246,26 @@ package final class Batcher: TimekeeperClient {
         onDrained?()
     }
 
-    /// Runs the batch that was put at an instance, and empties it; returns when the run ended.
+    /// Runs the batch that was put at an instance; returns when the run ended.
     private func run(
         _ place: Place, cancellation: Cancellation?, at start: MonotonicInstant
     ) -> MonotonicInstant {
-        for item in place.batch { item.started = start }
         var times = BatchTimes()
         place.runner.run(place.batch, cancellation: cancellation, times: &times)
         let end = time.now()
         observer?.ran(place.batch, times: times, from: start, to: end)
-        place.batch.removeAll(keepingCapacity: true)
         return end
     }
 
     /// Answers what the state gave out, and empties `actions`.
-    private func perform(_ actions: inout BatcherActions<BatchItem>, at now: MonotonicInstant) {
+    private func perform(_ actions: inout BatcherActions, at now: MonotonicInstant) {
         if !actions.refused.isEmpty { answer(actions.refused, at: now) }
-        for item in actions.released { item.answerWithResult() }
+        actions.released.forEachBorrowed { $0.answerWithResult() }
         actions.removeAll()
     }
 
     private func answer(
-        _ refused: [(payload: BatchItem, reason: BatchRefusal)], at now: MonotonicInstant
+        _ refused: [(item: BatchItem, reason: BatchRefusal)], at now: MonotonicInstant
     ) {
         for (item, reason) in refused {
             observer?.refused(item, reason: reason, at: now)

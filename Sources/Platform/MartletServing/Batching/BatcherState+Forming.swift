@@ -19,224 +19,130 @@ extension BatcherState {
     /// while rows fit, lower levels last. Time limits are applied first, so that nothing past its
     /// deadline is computed.
     package mutating func takeBatch(
-        at now: MonotonicInstant, into actions: inout BatcherActions<Payload>
+        at now: MonotonicInstant, into actions: inout BatcherActions
     ) -> InstanceStep {
         expire(at: now, into: &actions)
         guard waitingCount > 0, !idleInstances.isEmpty else { return .wait(until: nil) }
-        var rows = collect()
-        if policy.joinsRequests, policy.queueDelay > .zero || !policy.preferredRows.isEmpty {
-            if let due = dueAfterTrimming(&rows), due > now, !isClosed { return .wait(until: due) }
+        if isGreedy {
+            takeGreedily(into: &actions.batch)
+        } else {
+            let rows = collect()
+            let due = dueAfterTrimming(rows)
+            if due > now.nanoseconds, !isClosed {
+                scratch.removeAll(keepingCapacity: true)
+                return .wait(until: MonotonicInstant(nanoseconds: due))
+            }
+            for item in scratch { leaveQueue(item) }
+            actions.batch.append(contentsOf: scratch)
+            scratch.removeAll(keepingCapacity: true)
         }
-        let instance = begin(at: now, isInline: false)
-        for position in 0..<scratch.count {
-            let index = Int(scratch[position])
-            unlink(index)
-            levels[Int(slots[index].level)].count -= 1
-            waitingCount -= 1
-            waitingRows -= slots[index].rows
-            if let payload = payloads[index] { actions.batch.append(payload) }
-            run(index, on: instance)
+        let inputBytes = actions.batch.count == 1 ? actions.batch[0].claim.inputBytes : .max
+        let instance = begin(
+            at: now, isInline: false, count: actions.batch.count, inputBytes: inputBytes)
+        actions.batch.forEachBorrowed { item in
+            item.standing.phase = .running
+            item.standing.instance = Int32(truncatingIfNeeded: instance)
         }
         let isWorkLeft = waitingCount > 0 && !idleInstances.isEmpty
         return .run(instance: instance, signalsAnother: isWorkLeft)
     }
 
-    /// Takes an idle instance; there must be one.
-    mutating func begin(at now: MonotonicInstant, isInline: Bool) -> Int {
+    /// Lends an idle instance; there must be one.
+    mutating func begin(
+        at now: MonotonicInstant, isInline: Bool, count: Int, inputBytes: Int
+    ) -> Int {
         let instance = idleInstances.removeLast()
-        instances[instance].isRunning = true
-        instances[instance].isInline = isInline
-        instances[instance].live = 0
-        instances[instance].started = now
+        instances[instance] = Instance(
+            isRunning: true, isInline: isInline, inputBytes: inputBytes, live: count,
+            started: now)
         return instance
     }
 
-    /// Puts a request that is in no list on an instance that has begun.
-    mutating func run(_ index: Int, on instance: Int) {
-        slots[index].phase = .running
-        slots[index].instance = Int32(instance)
-        instances[instance].inputBytes =
-            instances[instance].live == 0 ? slots[index].inputBytes : Int.max
-        instances[instance].live += 1
-        instances[instance].members.append(Int32(index))
+    /// Moves the next batch from the queue to `batch`.
+    private mutating func takeGreedily(into batch: inout [BatchItem]) {
+        var rows = 0
+        var scanned = 0
+        var key = BatchKey.alone
+        var isFull = false
+        for lane in lanes where !isFull && lane.count > 0 {
+            var taken = 0
+            for isDelayed in [false, true] where !isFull {
+                var link = isDelayed ? lane.delayed.first : lane.waiting.first
+                while let current = link, !isFull {
+                    let item = current.item
+                    link = item.standing.next
+                    let isLead = batch.isEmpty
+                    if isLead { key = item.claim.key }
+                    scanned += 1
+                    if isLead || (item.claim.rows <= policy.rowsMax - rows && item.claim.key == key)
+                    {
+                        rows += item.claim.rows
+                        taken += 1
+                        batch.append(
+                            isDelayed
+                                ? lane.delayed.remove(current) : lane.waiting.remove(current))
+                    }
+                    isFull =
+                        rows >= policy.rowsMax || scanned >= BatcherState.scanMax
+                        || !policy.joinsRequests || key.isAlone
+                }
+            }
+            lane.count -= taken
+            waitingCount -= taken
+        }
+        waitingRows -= rows
     }
 
-    /// Fills `scratch` with the slots of the next batch, in order; returns its rows.
+    /// Fills `scratch` with the next batch, in order, and leaves it in the queue; returns its rows.
     private mutating func collect() -> Int {
         scratch.removeAll(keepingCapacity: true)
         var rows = 0
         var scanned = 0
         var key = BatchKey.alone
-        for level in 0..<levels.count {
+        for lane in lanes {
             for isDelayed in [false, true] {
-                let list = isDelayed ? levels[level].delayed : levels[level].waiting
-                var index = list.head
-                while index >= 0 {
-                    let slot = Int(index)
+                var link = isDelayed ? lane.delayed.first : lane.waiting.first
+                while let current = link {
+                    let item = current.item
                     if scratch.isEmpty {
-                        key = slots[slot].key
-                        rows = slots[slot].rows
-                        scratch.append(index)
+                        key = item.claim.key
+                        rows = item.claim.rows
+                        scratch.append(item)
                         if !policy.joinsRequests || key.isAlone { return rows }
-                    } else if slots[slot].rows <= policy.rowsMax - rows, slots[slot].key == key {
-                        rows += slots[slot].rows
-                        scratch.append(index)
+                    } else if item.claim.rows <= policy.rowsMax - rows, item.claim.key == key {
+                        rows += item.claim.rows
+                        scratch.append(item)
                     }
                     scanned += 1
                     if rows >= policy.rowsMax || scanned >= BatcherState.scanMax { return rows }
-                    index = slots[slot].next
+                    link = item.standing.next
                 }
             }
         }
         return rows
     }
 
-    /// Applies preferred sizes and the queue delay to the batch in `scratch`: nil to run what is
-    /// left of it now, otherwise when to look again.
-    private mutating func dueAfterTrimming(_ rows: inout Int) -> MonotonicInstant? {
-        if rows >= policy.rowsMax { return nil }
-        let oldest = slots[Int(scratch[0])].arrival
-        let due = oldest.advanced(by: policy.queueDelay)
-        var sum = 0
-        var best: (count: Int, rows: Int)?
+    /// Applies preferred sizes and the queue delay to the batch in `scratch`.
+    /// - Returns: when what is left of it should run; the earliest instant for now.
+    private mutating func dueAfterTrimming(_ rows: Int) -> Int64 {
+        if rows >= policy.rowsMax { return .min }
+        let (sum, overflow) = scratch[0].arrival.nanoseconds.addingReportingOverflow(queueDelay)
+        let due = overflow ? Int64.max : sum
+        var rowsSoFar = 0
+        var best: Int?
         for position in 0..<scratch.count {
-            let slot = slots[Int(scratch[position])]
-            sum += slot.rows
-            if policy.preferredRows.contains(sum) { best = (position + 1, sum) }
+            let item = scratch[position]
+            rowsSoFar += item.claim.rows
+            if policy.preferredRows.contains(rowsSoFar) { best = position + 1 }
             // Waiting on would let this one expire uncomputed.
-            if let deadline = slot.deadline, deadline <= due { return nil }
-            if let limit = slot.queueLimit, limit <= due { return nil }
+            if let deadline = item.claim.deadline, deadline.nanoseconds <= due { return .min }
+            if item.standing.queueLimit <= due, item.standing.queueLimit < .max { return .min }
         }
         if let best {
-            scratch.removeLast(scratch.count - best.count)
-            rows = best.rows
-            return nil
+            scratch.removeLast(scratch.count - best)
+            return .min
         }
-        if let largest = policy.preferredRows.last, rows > largest { return nil }
+        if let largest = policy.preferredRows.last, rows > largest { return .min }
         return due
-    }
-
-    // MARK: Leaving
-
-    /// Answers a request with a refusal, whatever it was doing.
-    mutating func refuse(
-        _ index: Int, _ reason: BatchRefusal, into actions: inout BatcherActions<Payload>
-    ) {
-        if slots[index].isAbandoned { return }
-        if let payload = payloads[index] { actions.refused.append((payload, reason)) }
-        switch slots[index].phase {
-        case .free: return
-        case .waiting:
-            unlink(index)
-            levels[Int(slots[index].level)].count -= 1
-            waitingCount -= 1
-            waitingRows -= slots[index].rows
-            dropFromOrder(index)
-            freeSlot(index)
-        case .running:
-            slots[index].isAbandoned = true
-            payloads[index] = nil
-            dropFromOrder(index)
-            let instance = Int(slots[index].instance)
-            instances[instance].live -= 1
-            if instances[instance].live == 0 { actions.stopsInstance = instance }
-        case .held:
-            dropFromOrder(index)
-            freeSlot(index)
-        }
-        if policy.preservesOrdering { releaseHeld(into: &actions) }
-    }
-
-    mutating func dropFromOrder(_ index: Int) {
-        if policy.preservesOrdering { order.drop(slots[index].sequence) }
-    }
-
-    mutating func releaseHeld(into actions: inout BatcherActions<Payload>) {
-        while let slot = order.popReleasable() {
-            if let payload = payloads[Int(slot)] { actions.released.append(payload) }
-            freeSlot(Int(slot))
-        }
-    }
-
-    func retryAfter() -> Duration {
-        let batchesAhead = waitingRows / max(1, policy.rowsMax) / instances.count + 1
-        let nanoseconds = Int64(batchesAhead).multipliedReportingOverflow(by: batchNanoseconds)
-        let bound = Int64(60_000_000_000)
-        return .nanoseconds(nanoseconds.overflow ? bound : min(nanoseconds.partialValue, bound))
-    }
-
-    // MARK: Slots and lists
-
-    func isCurrent(_ ticket: Ticket) -> Bool {
-        let index = Int(ticket.slot)
-        return index < slots.count && slots[index].phase != .free
-            && slots[index].generation == ticket.generation && !slots[index].isAbandoned
-    }
-
-    mutating func takeSlot() -> Int {
-        if let free = freeSlots.popLast() { return Int(free) }
-        slots.append(Slot())
-        payloads.append(nil)
-        return slots.count - 1
-    }
-
-    mutating func freeSlot(_ index: Int) {
-        if slots[index].hasExpiry {
-            slots[index].hasExpiry = false
-            expiries.forget()
-        }
-        payloads[index] = nil
-        slots[index].phase = .free
-        slots[index].isAbandoned = false
-        slots[index].generation &+= 1
-        freeSlots.append(Int32(index))
-        if expiries.needsSweep {
-            expiries.sweep { [slots] ticket in
-                let slot = slots[Int(ticket.slot)]
-                return slot.phase != .free && slot.generation == ticket.generation
-            }
-        }
-    }
-
-    mutating func pushExpiry(_ index: Int) {
-        let instant: MonotonicInstant
-        switch (slots[index].queueLimit, slots[index].deadline) {
-        case (nil, nil): return
-        case (let limit?, nil): instant = limit
-        case (nil, let deadline?): instant = deadline
-        case (let limit?, let deadline?): instant = min(limit, deadline)
-        }
-        slots[index].hasExpiry = true
-        expiries.push(
-            instant, Ticket(slot: Int32(index), generation: slots[index].generation))
-    }
-
-    mutating func append(_ index: Int, level: Int, delayed: Bool) {
-        let tail = delayed ? levels[level].delayed.tail : levels[level].waiting.tail
-        slots[index].isDelayed = delayed
-        slots[index].previous = tail
-        slots[index].next = -1
-        if tail >= 0 { slots[Int(tail)].next = Int32(index) }
-        if delayed {
-            levels[level].delayed.tail = Int32(index)
-            if tail < 0 { levels[level].delayed.head = Int32(index) }
-        } else {
-            levels[level].waiting.tail = Int32(index)
-            if tail < 0 { levels[level].waiting.head = Int32(index) }
-        }
-    }
-
-    mutating func unlink(_ index: Int) {
-        let level = Int(slots[index].level)
-        let (previous, next) = (slots[index].previous, slots[index].next)
-        if previous >= 0 { slots[Int(previous)].next = next }
-        if next >= 0 { slots[Int(next)].previous = previous }
-        if slots[index].isDelayed {
-            if previous < 0 { levels[level].delayed.head = next }
-            if next < 0 { levels[level].delayed.tail = previous }
-        } else {
-            if previous < 0 { levels[level].waiting.head = next }
-            if next < 0 { levels[level].waiting.tail = previous }
-        }
     }
 }

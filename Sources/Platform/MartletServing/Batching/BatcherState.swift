@@ -17,13 +17,13 @@ package enum BatchRefusal: Sendable, Equatable {
 
 /// What a batcher's shell has to do after an event. Kept and emptied by the shell, so that a step
 /// allocates nothing.
-package struct BatcherActions<Payload> {
-    /// Run these together, on the instance that asked.
-    package var batch: [Payload] = []
+package struct BatcherActions {
+    /// Run these together, on the instance that was lent.
+    package var batch: [BatchItem] = []
     /// Answer these now, with a refusal.
-    package var refused: [(payload: Payload, reason: BatchRefusal)] = []
+    package var refused: [(item: BatchItem, reason: BatchRefusal)] = []
     /// Answer these now, each with its own result, in this order.
-    package var released: [Payload] = []
+    package var released: [BatchItem] = []
     /// Nobody waits for this instance's run any more: stop it.
     package var stopsInstance: Int?
 
@@ -44,51 +44,18 @@ package struct BatcherActions<Payload> {
 /// Instances are lent: to threads that ask for a batch, and to callers that offer to run their own
 /// request when it would start at once and such runs are short.
 ///
-/// Lists are linked through one slab, so enqueueing, cancelling and finishing are O(1); forming a
-/// batch looks at no more than `scanMax` waiting requests.
-package struct BatcherState<Payload> {
-    enum Phase { case free, waiting, running, held }
-
-    struct Slot {
-        var phase = Phase.free
-        /// Running, but answered already.
-        var isAbandoned = false
-        var isDelayed = false
-        var hasExpiry = false
-        var generation: UInt32 = 0
-        var level: Int32 = 0
-        var instance: Int32 = 0
-        var previous: Int32 = -1
-        var next: Int32 = -1
-        var rows = 0
-        var inputBytes = 0
-        var key = BatchKey()
-        var arrival = MonotonicInstant(nanoseconds: 0)
-        var queueLimit: MonotonicInstant?
-        var deadline: MonotonicInstant?
-        var sequence = 0
-    }
-
-    struct List {
-        var head: Int32 = -1
-        var tail: Int32 = -1
-    }
-
-    struct Level {
-        var waiting = List()
-        /// Past their time, taken when `waiting` is empty.
-        var delayed = List()
-        var count = 0
-    }
-
+/// Requests are linked through themselves, so enqueueing, cancelling and finishing are O(1) and
+/// allocate nothing; forming a batch looks at no more than `scanMax` waiting requests.
+package struct BatcherState: ~Copyable {
     struct Instance {
         var isRunning = false
         /// A caller runs its own request on it.
         var isInline = false
         /// Of a run of one request; otherwise too large to tell anything.
         var inputBytes = Int.max
-        var members: [Int32] = []
+        /// Requests on it that are not answered yet.
         var live = 0
+        var hasAbandoned = false
         var started = MonotonicInstant(nanoseconds: 0)
     }
 
@@ -96,34 +63,36 @@ package struct BatcherState<Payload> {
     static var scanMax: Int { 1024 }
 
     package let policy: BatchingPolicy
-    var slots: [Slot] = []
-    /// By slot; apart from the slots so that these stay plain bits.
-    var payloads: [Payload?] = []
-    var freeSlots: [Int32] = []
-    var levels: [Level]
+    let lanes: [BatchLane]
+    /// Batches are formed as large as what waits, and never held back.
+    let isGreedy: Bool
+    let queueDelay: Int64
     var instances: [Instance]
     var idleInstances: [Int]
     var inlineRuns: InlineRuns
     var expiries = ExpiryHeap()
     var order = ReleaseOrder()
-    var scratch: [Int32] = []
+    var scratch: [BatchItem] = []
     package internal(set) var waitingCount = 0
     package internal(set) var waitingRows = 0
+    /// Requests inside: waiting, running and still wanted, or held.
+    package internal(set) var occupiedCount = 0
     package private(set) var isClosed = false
     /// A moving average of how long a batch takes, for the advice to come back later.
     var batchNanoseconds: Int64 = 0
 
     package init(policy: BatchingPolicy, instances: Int) {
         self.policy = policy
-        levels = Array(repeating: Level(), count: max(1, policy.levels.count))
+        let levels = policy.levels.isEmpty ? [BatchingPolicy.Level()] : policy.levels
+        lanes = levels.map(BatchLane.init)
+        isGreedy =
+            !policy.joinsRequests || policy.queueDelay <= .zero && policy.preferredRows.isEmpty
+        queueDelay = policy.queueDelay.nanosecondsSaturating
         let count = max(1, instances)
         self.instances = Array(repeating: Instance(), count: count)
         idleInstances = Array((0..<count).reversed())
         inlineRuns = InlineRuns(policy)
     }
-
-    /// Requests inside, waiting or running or held.
-    package var occupiedCount: Int { slots.count - freeSlots.count }
 
     package var runningInstances: Int { instances.count - idleInstances.count }
 
@@ -132,7 +101,7 @@ package struct BatcherState<Payload> {
 
     /// When `expire` has something to do next.
     package var nextExpiry: MonotonicInstant? {
-        expiries.first.map { MonotonicInstant(nanoseconds: $0.instant) }
+        expiries.first.map { MonotonicInstant(nanoseconds: $0) }
     }
 
     /// Admits nothing from now on; what is inside is still served.
@@ -141,14 +110,14 @@ package struct BatcherState<Payload> {
     /// What `enqueue` decided.
     package enum Admission {
         /// `signals`: a thread sleeps that should look again.
-        case accepted(Ticket, signals: Bool)
-        /// Run the request now, on this instance, and `finish`.
+        case accepted(signals: Bool)
+        /// Run the request now, on this instance, and `finishInline`.
         case runHere(instance: Int)
         case refused(BatchRefusal)
     }
 
     /// A request's claims on the queue.
-    package struct Claim {
+    package struct Claim: Sendable {
         package var rows: Int
         package var key: BatchKey
         package var priority: UInt64
@@ -164,147 +133,107 @@ package struct BatcherState<Payload> {
             timeout: Duration? = nil, deadline: MonotonicInstant? = nil,
             inputBytes: Int = .max, allowsInlineRun: Bool = false
         ) {
-            self.inputBytes = inputBytes
-            self.allowsInlineRun = allowsInlineRun
             self.rows = rows
             self.key = key
             self.priority = priority
             self.timeout = timeout
             self.deadline = deadline
+            self.inputBytes = inputBytes
+            self.allowsInlineRun = allowsInlineRun
         }
     }
 
     // MARK: Events
 
     /// A request arrives.
-    package mutating func enqueue(
-        _ payload: Payload, _ claim: Claim, at now: MonotonicInstant
-    ) -> Admission {
+    package mutating func enqueue(_ item: BatchItem, at now: MonotonicInstant) -> Admission {
         if isClosed { return .refused(.closed) }
-        guard claim.rows <= policy.rowsMax else {
-            return .refused(.tooManyRows(max: policy.rowsMax))
+        let rows = item.claim.rows
+        guard rows <= policy.rowsMax else { return .refused(.tooManyRows(max: policy.rowsMax)) }
+        if let deadline = item.claim.deadline, deadline <= now {
+            return .refused(.deadlineExceeded)
         }
-        if let deadline = claim.deadline, deadline <= now { return .refused(.deadlineExceeded) }
-        let level =
-            claim.priority >= 1 && claim.priority <= UInt64(levels.count)
-            ? Int(claim.priority) - 1 : policy.defaultLevel
-        let rules = policy.levels[level]
-        guard levels[level].count < rules.waitingMax else {
-            return .refused(
-                .queueFull(waiting: levels[level].count, retryAfter: retryAfter()))
+        let level = level(of: item.claim.priority)
+        let lane = lanes[level]
+        guard lane.count < lane.rules.waitingMax else {
+            return .refused(.queueFull(waiting: lane.count, retryAfter: retryAfter()))
         }
-        let wasEmpty = waitingCount == 0
-        // With order kept, only when no earlier result is to come.
-        let runsHere =
-            claim.allowsInlineRun && wasEmpty && !idleInstances.isEmpty
-            && policy.runsAtOnce(rows: claim.rows)
-            && inlineRuns.allows(inputBytes: claim.inputBytes)
-            && (!policy.preservesOrdering || occupiedCount == 0)
-        let index = takeSlot()
-        payloads[index] = payload
-        var slot = Slot()
-        slot.generation = slots[index].generation
-        slot.phase = .waiting
-        slot.level = Int32(level)
-        slot.rows = claim.rows
-        slot.inputBytes = claim.inputBytes
-        slot.key = claim.key
-        slot.arrival = now
-        slot.queueLimit = rules.timeout(requested: claim.timeout).map(now.advanced(by:))
-        slot.deadline = claim.deadline
-        if policy.preservesOrdering { slot.sequence = order.append() }
-        slots[index] = slot
-        if runsHere {
-            let instance = begin(at: now, isInline: true)
-            run(index, on: instance)
+        item.arrival = now
+        if item.claim.allowsInlineRun, let instance = inlineInstance(for: item, at: now) {
             return .runHere(instance: instance)
         }
-        let ticket = Ticket(slot: Int32(index), generation: slot.generation)
-        pushExpiry(index)
-        append(index, level: level, delayed: false)
-        levels[level].count += 1
+        let wasEmpty = waitingCount == 0
+        occupiedCount += 1
+        item.standing.phase = .waiting
+        item.standing.level = Int32(truncatingIfNeeded: level)
+        if lane.timeout < .max || item.claim.timeout != nil {
+            setQueueLimit(of: item, lane.rules, at: now)
+        }
+        if policy.preservesOrdering { item.standing.sequence = order.append() }
+        pushExpiry(item)
+        lane.append(item, isDelayed: false)
+        lane.count += 1
         waitingCount += 1
-        waitingRows += claim.rows
+        waitingRows += rows
+        if idleInstances.isEmpty { return .accepted(signals: false) }
         let isDue =
-            wasEmpty || policy.queueDelay == .zero || claim.deadline != nil
+            wasEmpty || queueDelay == 0 || item.claim.deadline != nil
             || waitingRows >= (policy.preferredRows.first ?? policy.rowsMax)
-        return .accepted(ticket, signals: isDue && !idleInstances.isEmpty)
+        return .accepted(signals: isDue)
     }
 
     /// A client goes away. Nothing happens when the request was answered before.
-    package mutating func cancel(_ ticket: Ticket, into actions: inout BatcherActions<Payload>) {
-        guard isCurrent(ticket) else { return }
-        refuse(Int(ticket.slot), .cancelled, into: &actions)
+    package mutating func cancel(_ item: BatchItem, into actions: inout BatcherActions) {
+        refuse(item, .cancelled, into: &actions)
     }
 
     /// Time passes: refuses or sets back what waited too long.
-    package mutating func expire(
-        at now: MonotonicInstant, into actions: inout BatcherActions<Payload>
-    ) {
-        while let entry = expiries.first, entry.instant <= now.nanoseconds {
-            let index = Int(entry.ticket.slot)
-            let isOccupied =
-                slots[index].phase != .free && slots[index].generation == entry.ticket.generation
-            expiries.removeFirst(wasLive: isOccupied)
-            guard isOccupied else { continue }
-            slots[index].hasExpiry = false
-            guard !slots[index].isAbandoned else { continue }
-            if let deadline = slots[index].deadline, deadline <= now {
-                refuse(index, .deadlineExceeded, into: &actions)
-            } else if slots[index].phase == .waiting, let limit = slots[index].queueLimit,
-                limit <= now
+    package mutating func expire(at now: MonotonicInstant, into actions: inout BatcherActions) {
+        while let item = expiries.popFirst(dueAt: now.nanoseconds) {
+            if let deadline = item.claim.deadline, deadline <= now {
+                refuse(item, .deadlineExceeded, into: &actions)
+            } else if item.standing.phase == .waiting,
+                item.standing.queueLimit <= now.nanoseconds
             {
-                let level = Int(slots[index].level)
-                slots[index].queueLimit = nil
-                if policy.levels[level].delaysOnTimeout {
-                    unlink(index)
-                    append(index, level: level, delayed: true)
-                    pushExpiry(index)
+                item.standing.queueLimit = .max
+                let lane = lanes[Int(item.standing.level)]
+                if lane.rules.delaysOnTimeout {
+                    lane.remove(item)
+                    lane.append(item, isDelayed: true)
+                    pushExpiry(item)
                 } else {
-                    refuse(index, .timedOut, into: &actions)
+                    refuse(item, .timedOut, into: &actions)
                 }
             } else {
-                slots[index].queueLimit = nil
-                pushExpiry(index)
+                item.standing.queueLimit = .max
+                pushExpiry(item)
             }
         }
     }
 
-    /// An instance finished its batch: releases the results that are still wanted.
-    /// - Returns: whether a thread sleeps that should look again. One that ran the batch itself
-    ///   looks again anyway.
-    @discardableResult
-    package mutating func finish(
-        instance: Int, at now: MonotonicInstant, into actions: inout BatcherActions<Payload>
-    ) -> Bool {
-        guard instances[instance].isRunning else { return false }
-        let isInline = instances[instance].isInline
-        let taken = instances[instance].started.duration(to: now).nanosecondsSaturating
-        batchNanoseconds =
-            batchNanoseconds == 0 ? taken : batchNanoseconds + (taken - batchNanoseconds) / 8
-        inlineRuns.ran(inputBytes: instances[instance].inputBytes, nanoseconds: taken)
-        for member in 0..<instances[instance].members.count {
-            let index = Int(instances[instance].members[member])
-            if slots[index].isAbandoned {
-                freeSlot(index)
-            } else if isInline, let deadline = slots[index].deadline, deadline <= now {
-                if let payload = payloads[index] {
-                    actions.refused.append((payload, .deadlineExceeded))
-                }
-                dropFromOrder(index)
-                freeSlot(index)
-            } else if policy.preservesOrdering {
-                slots[index].phase = .held
-                order.settle(slots[index].sequence, heldSlot: Int32(index))
-            } else {
-                if let payload = payloads[index] { actions.released.append(payload) }
-                freeSlot(index)
-            }
-        }
-        instances[instance].members.removeAll(keepingCapacity: true)
-        instances[instance].isRunning = false
-        idleInstances.append(instance)
-        if policy.preservesOrdering { releaseHeld(into: &actions) }
-        return isInline && waitingCount > 0
+    private func level(of priority: UInt64) -> Int {
+        priority >= 1 && priority <= UInt64(lanes.count) ? Int(priority) - 1 : policy.defaultLevel
+    }
+
+    private func setQueueLimit(
+        of item: BatchItem, _ rules: BatchingPolicy.Level, at now: MonotonicInstant
+    ) {
+        guard let timeout = rules.timeout(requested: item.claim.timeout) else { return }
+        item.standing.queueLimit = now.advanced(by: timeout).nanoseconds
+    }
+
+    /// The instance on which the caller may run its request at once, begun.
+    private mutating func inlineInstance(
+        for item: BatchItem, at now: MonotonicInstant
+    ) -> Int? {
+        // With order kept, only when no earlier result is to come.
+        guard waitingCount == 0, !idleInstances.isEmpty,
+            policy.runsAtOnce(rows: item.claim.rows),
+            inlineRuns.allows(inputBytes: item.claim.inputBytes),
+            !policy.preservesOrdering || occupiedCount == 0
+        else { return nil }
+        occupiedCount += 1
+        if policy.preservesOrdering { item.standing.sequence = order.append() }
+        return begin(at: now, isInline: true, count: 1, inputBytes: item.claim.inputBytes)
     }
 }

@@ -1,70 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletBase
-
-/// Names a request in a batcher: its slot, and how often the slot had been used before.
-package struct Ticket: Hashable, Sendable {
-    package var slot: Int32
-    package var generation: UInt32
-}
-
-/// When tickets run out of time: a binary heap whose removed entries are dropped lazily.
+/// When requests run out of time: a binary heap in which every request knows its place, so that
+/// who leaves the batcher leaves the heap.
 ///
-/// Cost: amortised O(1) for equal time limits (each push is then the latest), O(log n) otherwise.
-/// Dead entries are swept once they outnumber the living, so the heap stays within twice their
-/// number plus a constant.
+/// Cost: O(1) to add the latest, as with equal time limits; O(log n) otherwise.
 struct ExpiryHeap {
-    struct Entry {
+    private struct Entry {
         var instant: Int64
-        var ticket: Ticket
+        /// Alive: it is inside the batcher, and leaves the heap when it leaves that.
+        var link: BatchLink
     }
 
     private var entries: [Entry] = []
-    private(set) var liveCount = 0
 
-    var first: Entry? { entries.first }
-    var needsSweep: Bool { entries.count > 2 * liveCount + 64 }
+    /// The earliest instant, in nanoseconds.
+    var first: Int64? { entries.first?.instant }
 
-    mutating func push(_ instant: MonotonicInstant, _ ticket: Ticket) {
-        liveCount += 1
-        entries.append(Entry(instant: instant.nanoseconds, ticket: ticket))
-        var index = entries.count - 1
-        while index > 0 {
-            let parent = (index - 1) / 2
-            guard entries[index].instant < entries[parent].instant else { return }
-            entries.swapAt(index, parent)
-            index = parent
+    /// Takes the earliest request out, if it is due.
+    mutating func popFirst(dueAt now: Int64) -> BatchItem? {
+        guard let first = entries.first, first.instant <= now else { return nil }
+        let item = first.link.item
+        remove(item)
+        return item
+    }
+
+    mutating func push(_ instant: Int64, _ item: BatchItem) {
+        entries.append(Entry(instant: instant, link: BatchLink(item)))
+        rise(from: entries.count - 1)
+    }
+
+    /// Takes a request out, if it is in.
+    mutating func remove(_ item: BatchItem) {
+        let index = Int(item.standing.expiryIndex)
+        guard index >= 0 else { return }
+        item.standing.expiryIndex = -1
+        let last = entries.removeLast()
+        guard index < entries.count else { return }
+        entries[index] = last
+        if index > 0, last.instant < entries[(index - 1) / 2].instant {
+            rise(from: index)
+        } else {
+            sink(from: index)
         }
     }
 
-    /// Says that an entry somewhere in the heap is of no use any more.
-    mutating func forget() { liveCount -= 1 }
-
-    /// Removes the earliest entry; `wasLive` tells whether its ticket was still in use.
-    mutating func removeFirst(wasLive: Bool) {
-        if wasLive { liveCount -= 1 }
-        entries.swapAt(0, entries.count - 1)
-        entries.removeLast()
-        sink(from: 0)
+    private mutating func place(_ entry: Entry, at index: Int) {
+        entries[index] = entry
+        entry.link.item.standing.expiryIndex = Int32(truncatingIfNeeded: index)
     }
 
-    mutating func sweep(isLive: (Ticket) -> Bool) {
-        entries.removeAll { !isLive($0.ticket) }
-        liveCount = entries.count
-        for index in stride(from: entries.count / 2 - 1, through: 0, by: -1) { sink(from: index) }
+    private mutating func rise(from start: Int) {
+        var index = start
+        let entry = entries[index]
+        while index > 0, entry.instant < entries[(index - 1) / 2].instant {
+            place(entries[(index - 1) / 2], at: index)
+            index = (index - 1) / 2
+        }
+        place(entry, at: index)
     }
 
     private mutating func sink(from start: Int) {
         var index = start
+        let entry = entries[index]
         while true {
-            var least = index
-            for child in 2 * index + 1...2 * index + 2 where child < entries.count {
-                if entries[child].instant < entries[least].instant { least = child }
+            var least = 2 * index + 1
+            guard least < entries.count else { break }
+            if least + 1 < entries.count, entries[least + 1].instant < entries[least].instant {
+                least += 1
             }
-            guard least != index else { return }
-            entries.swapAt(index, least)
+            guard entries[least].instant < entry.instant else { break }
+            place(entries[least], at: index)
             index = least
         }
+        place(entry, at: index)
     }
 }

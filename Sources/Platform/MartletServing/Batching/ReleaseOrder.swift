@@ -9,7 +9,7 @@ internal import DequeModule
 struct ReleaseOrder {
     private enum Entry {
         case pending
-        case held(slot: Int32)
+        case held(BatchItem)
         case gone
     }
 
@@ -21,23 +21,23 @@ struct ReleaseOrder {
         return firstSequence + entries.count - 1
     }
 
-    mutating func settle(_ sequence: Int, heldSlot: Int32) {
-        entries[sequence - firstSequence] = .held(slot: heldSlot)
+    mutating func settle(_ item: BatchItem) {
+        entries[item.standing.sequence - firstSequence] = .held(item)
     }
 
-    /// The request was refused: later ones need not wait for it.
-    mutating func drop(_ sequence: Int) {
-        entries[sequence - firstSequence] = .gone
+    /// The request left some other way: later ones need not wait for it.
+    mutating func drop(_ item: BatchItem) {
+        entries[item.standing.sequence - firstSequence] = .gone
     }
 
-    /// The slot of the next result that may leave now; nil when an earlier one is still computed.
-    mutating func popReleasable() -> Int32? {
+    /// The next result that may leave now; nil when an earlier one is still computed.
+    mutating func popReleasable() -> BatchItem? {
         while let entry = entries.first {
             switch entry {
             case .pending: return nil
-            case .held(let slot):
+            case .held(let item):
                 removeFirst()
-                return slot
+                return item
             case .gone: removeFirst()
             }
         }

@@ -58,7 +58,7 @@ package final class StatisticsRecorder: BatchObserver {
         state.withLock { state in
             var failed = 0
             for item in batch {
-                let total = item.arrival.duration(to: end).nanosecondsSaturating
+                let total = item.arrival.nanoseconds(to: end)
                 guard case .success = item.result else {
                     state.statistics.fail.add(total)
                     failed += 1
@@ -67,7 +67,7 @@ package final class StatisticsRecorder: BatchObserver {
                 rows += item.rows
                 state.statistics.success.add(total)
                 state.statistics.queue.add(
-                    item.arrival.duration(to: start).nanosecondsSaturating)
+                    item.arrival.nanoseconds(to: start))
                 state.statistics.computeInput.add(times.input)
                 state.statistics.computeInfer.add(times.infer)
                 state.statistics.computeOutput.add(times.output)
@@ -91,7 +91,7 @@ package final class StatisticsRecorder: BatchObserver {
         _ result: Result<InferenceResponse, ServingError>, rows: Int,
         from start: MonotonicInstant, to end: MonotonicInstant
     ) {
-        let total = start.duration(to: end).nanosecondsSaturating
+        let total = start.nanoseconds(to: end)
         state.withLock { state in
             guard case .success = result else {
                 state.statistics.fail.add(total)
@@ -107,7 +107,7 @@ package final class StatisticsRecorder: BatchObserver {
 
     package func refused(_ item: BatchItem, reason: BatchRefusal, at now: MonotonicInstant) {
         if reason == .closed { return }
-        let total = item.arrival.duration(to: now).nanosecondsSaturating
+        let total = item.arrival.nanoseconds(to: now)
         state.withLock { $0.statistics.fail.add(total) }
         metrics.refused(reason)
     }
@@ -164,8 +164,8 @@ struct ModelMetrics: Sendable {
         var failed = 0
         for item in batch {
             if case .success = item.result {
-                request.recordNanoseconds(item.arrival.duration(to: end).nanosecondsSaturating)
-                queue.recordNanoseconds(item.arrival.duration(to: start).nanosecondsSaturating)
+                request.recordNanoseconds(item.arrival.nanoseconds(to: end))
+                queue.recordNanoseconds(item.arrival.nanoseconds(to: start))
             } else {
                 failed += 1
             }

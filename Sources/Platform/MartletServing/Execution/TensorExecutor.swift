@@ -40,9 +40,9 @@ package final class TensorExecutor: ModelExecutor {
                     inputBytes: bound.tensors.reduce(0) { $0 + $1.byteCount },
                     allowsInlineRun: request.allowsInlineRun),
                 context: request.context
-            ) { [self] result, item in
+            ) { [self] answer, _ in
                 completion(
-                    result.flatMap { tensors in
+                    answer.result.flatMap { tensors in
                         respond(request, tensors)
                     })
             }

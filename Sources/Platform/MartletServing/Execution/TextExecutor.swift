@@ -153,8 +153,8 @@ final class TextExecutor: ModelExecutor {
                     rows: group.count, key: key, priority: claim.priority, timeout: claim.timeout,
                     deadline: claim.deadline),
                 context: claim.context
-            ) { result, _ in
-                rows.take(result.map { $0[0] }, for: group)
+            ) { answer, _ in
+                rows.take(answer.result.map { $0[0] }, for: group)
             }
             if !batcher.submit(item, cancellation: cancellation) {
                 rows.take(
