@@ -2,20 +2,20 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletGRPC
-internal import NIOHPACK
+internal import MartletWire
 internal import Testing
 
 @Suite("gRPC request heads")
 struct GRPCRequestHeadTests {
-    private func headers(_ more: [(String, String)] = []) -> HPACKHeaders {
-        HPACKHeaders(
+    private func headers(_ more: [(String, String)] = []) -> HTTP2Fields {
+        HTTP2Fields(
             [
                 (":method", "POST"), (":scheme", "http"), (":path", "/a.B/C"),
                 ("content-type", "application/grpc"), ("te", "trailers"),
             ] + more)
     }
 
-    private func refusal(_ headers: HPACKHeaders) -> GRPCRequestHead.Refusal? {
+    private func refusal(_ headers: HTTP2Fields) -> GRPCRequestHead.Refusal? {
         do throws(GRPCRequestHead.Refusal) {
             _ = try GRPCRequestHead(headers)
             return nil
@@ -54,16 +54,18 @@ struct GRPCRequestHeadTests {
             ("application/grpc+json", false), ("application/json", false), ("", false),
         ])
     func contentTypes(type: String, isTaken: Bool) {
-        let refused = refusal([
-            ":method": "POST", ":path": "/a.B/C", "content-type": type,
-        ])
+        let refused = refusal(
+            HTTP2Fields([(":method", "POST"), (":path", "/a.B/C"), ("content-type", type)]))
         #expect(refused == (isTaken ? nil : .http(status: "415")))
     }
 
     @Test("another method than POST is refused before gRPC is spoken")
     func method() {
         #expect(
-            refusal([":method": "GET", ":path": "/", "content-type": "application/grpc"])
+            refusal(
+                HTTP2Fields([
+                    (":method", "GET"), (":path", "/"), ("content-type", "application/grpc"),
+                ]))
                 == .http(status: "405"))
     }
 

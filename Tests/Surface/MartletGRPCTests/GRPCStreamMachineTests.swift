@@ -2,8 +2,8 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletGRPC
+internal import MartletWire
 internal import NIOCore
-internal import NIOHPACK
 internal import Testing
 
 @Suite("gRPC stream machine")
@@ -12,9 +12,10 @@ struct GRPCStreamMachineTests {
         -> GRPCStreamMachine
     {
         var machine = GRPCStreamMachine(messageBytesMax: 100)
-        let head = try GRPCRequestHead([
-            ":method": "POST", ":path": "/a/b", "content-type": "application/grpc",
-        ])
+        let head = try GRPCRequestHead(
+            HTTP2Fields([
+                (":method", "POST"), (":path", "/a/b"), ("content-type", "application/grpc"),
+            ]))
         machine.receive(head: head, kind: kind, endStream: ended)
         return machine
     }

@@ -36,6 +36,22 @@ internal import Glibc
             contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
     }
 
+    func append(_ range: Range<Int>, to array: inout [UInt8]) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
+        unsafe array.append(
+            contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+    }
+
+    /// Whether the bytes there are `array`.
+    func equals(_ range: Range<Int>, _ array: [UInt8]) -> Bool {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
+        guard range.count == array.count else { return false }
+        return unsafe array.withUnsafeBytes { other in
+            guard let start = other.baseAddress else { return true }
+            return unsafe memcmp(start, base + range.lowerBound, other.count) == 0
+        }
+    }
+
     func array(_ range: Range<Int>) -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
         return unsafe [UInt8](

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-package import NIOHPACK
+package import MartletWire
 
 /// How messages are compressed, by the names of `grpc-encoding`.
 package enum MessageCoding: String, Sendable, Hashable, CaseIterable {
@@ -25,7 +25,8 @@ package struct GRPCRequestHead: Sendable {
     package var requestID: String?
     /// Ask for a status instead of an error message inside Triton's response stream.
     package var wantsStreamStatus = false
-    package var metadata: HPACKHeaders
+    /// The whole block, for trace context.
+    package var metadata: HTTP2Fields
 
     /// Why a header block is refused: before gRPC is spoken (an HTTP status), or by it.
     package enum Refusal: Error, Equatable {
@@ -35,11 +36,9 @@ package struct GRPCRequestHead: Sendable {
 
     /// Checks a header block.
     /// - Throws: `Refusal`, as the gRPC specification tells servers to answer.
-    package init(_ headers: HPACKHeaders) throws(Refusal) {
+    package init(_ headers: HTTP2Fields) throws(Refusal) {
         var fields = Fields()
-        for (name, value, _) in headers {
-            fields.take(name, value)
-        }
+        for index in 0..<headers.count { fields.take(headers, index) }
         guard fields.method == "POST" else { throw .http(status: "405") }
         guard GRPCRequestHead.isGRPC(fields.contentType) else { throw .http(status: "415") }
         guard let path = fields.path else {
@@ -96,16 +95,29 @@ package struct GRPCRequestHead: Sendable {
         var requestID: String?
         var wantsStreamStatus = false
 
-        mutating func take(_ name: String, _ value: String) {
-            switch name {
-            case ":method": method = method ?? value
-            case ":path": path = path ?? value
-            case "content-type": contentType = contentType ?? value
-            case "grpc-encoding": encoding = encoding ?? value
-            case "grpc-accept-encoding": acceptEncoding = acceptEncoding ?? value
-            case "grpc-timeout": timeout = timeout ?? value
-            case "x-request-id" where value.utf8.count <= 128: requestID = requestID ?? value
-            case "triton_grpc_error": wantsStreamStatus = value == "true"
+        mutating func take(_ fields: HTTP2Fields, _ index: Int) {
+            let name = fields.nameRange(index)
+            switch name.count {
+            case 5 where path == nil && fields.matches(name, ":path"):
+                path = fields.value(index)
+            case 7 where method == nil && fields.matches(name, ":method"):
+                method = fields.value(index)
+            case 12:
+                if requestID == nil, fields.valueRange(index).count <= 128,
+                    fields.matches(name, "x-request-id")
+                {
+                    requestID = fields.value(index)
+                } else if contentType == nil, fields.matches(name, "content-type") {
+                    contentType = fields.value(index)
+                } else if timeout == nil, fields.matches(name, "grpc-timeout") {
+                    timeout = fields.value(index)
+                }
+            case 13 where encoding == nil && fields.matches(name, "grpc-encoding"):
+                encoding = fields.value(index)
+            case 17 where fields.matches(name, "triton_grpc_error"):
+                wantsStreamStatus = fields.matches(fields.valueRange(index), "true")
+            case 20 where acceptEncoding == nil && fields.matches(name, "grpc-accept-encoding"):
+                acceptEncoding = fields.value(index)
             default: break
             }
         }

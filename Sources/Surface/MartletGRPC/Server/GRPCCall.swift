@@ -18,11 +18,12 @@ package final class GRPCCall: Sendable {
     package let cancellation = Cancellation()
     package let logger: Logger
     package let eventLoop: any EventLoop
-    private let handler: NIOLoopBound<StreamHandler>
+    private let inbox: CompletionInbox
+    private let stream: NIOLoopBound<GRPCStream>
 
     init(
         head: GRPCRequestHead, received: MonotonicInstant, context: ServiceContext,
-        logger: Logger, handler: StreamHandler, eventLoop: any EventLoop
+        logger: Logger, stream: GRPCStream, inbox: CompletionInbox, eventLoop: any EventLoop
     ) {
         self.head = head
         self.received = received
@@ -30,7 +31,8 @@ package final class GRPCCall: Sendable {
         self.context = context
         self.logger = logger
         self.eventLoop = eventLoop
-        self.handler = NIOLoopBound(handler, eventLoop: eventLoop)
+        self.inbox = inbox
+        self.stream = NIOLoopBound(stream, eventLoop: eventLoop)
     }
 
     /// The five bytes before a message: flag and length, filled in by `send`.
@@ -41,7 +43,7 @@ package final class GRPCCall: Sendable {
         if eventLoop.inEventLoop {
             body()
         } else {
-            eventLoop.execute(body)
+            inbox.submit(body)
         }
     }
 
@@ -49,24 +51,24 @@ package final class GRPCCall: Sendable {
 
     /// Sends one message, which begins with `messagePrefix`. Nothing happens once the call is over.
     package func send(_ message: ByteBuffer) {
-        handler.value.send(message)
+        stream.value.send(message)
     }
 
     package func finish(_ status: GRPCStatus) {
-        handler.value.finish(status)
+        stream.value.finish(status)
     }
 
     /// Answers a unary call: one message and OK.
     package func reply(_ message: ByteBuffer) {
-        handler.value.send(message)
-        handler.value.finish(.ok)
+        stream.value.send(message)
+        stream.value.finish(.ok)
     }
 
     /// Holds the client's further messages back, or lets them come again.
     package func setReading(_ isReading: Bool) {
-        handler.value.setReading(isReading)
+        stream.value.setReading(isReading)
     }
 
-    package var isWritable: Bool { handler.value.isWritable }
-    package var isFinished: Bool { handler.value.isFinished }
+    package var isWritable: Bool { stream.value.isWritable }
+    package var isFinished: Bool { stream.value.isFinished }
 }

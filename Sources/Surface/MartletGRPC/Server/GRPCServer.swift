@@ -5,8 +5,6 @@ public import Logging
 public import MartletBase
 public import MartletServing
 internal import NIOCore
-internal import NIOHPACK
-internal import NIOHTTP2
 internal import NIOPosix
 internal import NIOSSL
 public import ServiceLifecycle
@@ -15,12 +13,12 @@ internal import Tracing
 /// Serves a `ModelHost` over gRPC: the Open Inference Protocol with Triton's extensions, and
 /// `grpc.health.v1`. HTTP/2 with prior knowledge, or over TLS.
 ///
-/// One handler per stream drives a pure state machine; unary calls use callbacks throughout. On
+/// One handler per connection drives pure state machines; unary calls use callbacks throughout. On
 /// graceful shutdown it stops listening, sends GOAWAY, lets calls finish within
 /// `Limits.drainTime`, and returns.
 public final class GRPCServer: Service {
     private let configuration: Configuration
-    private let environment: StreamEnvironment
+    private let environment: ServerEnvironment
     private let connections: ConnectionRegistry
     private let onBound: @Sendable (_ port: Int) -> Void
 
@@ -42,7 +40,7 @@ public final class GRPCServer: Service {
         onBound: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     ) {
         self.configuration = configuration
-        environment = StreamEnvironment(
+        environment = ServerEnvironment(
             service: service, limits: configuration.limits, time: time, logger: logger,
             budget: MessageBudget(bytesMax: configuration.limits.unfinishedBytes),
             tracing: StreamTracing())
@@ -78,6 +76,7 @@ public final class GRPCServer: Service {
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.writeBufferWaterMark, value: ConnectionPipeline.waterMark)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard registry.add(channel) else {

@@ -3,7 +3,7 @@
 
 internal import Instrumentation
 internal import MartletServing
-internal import NIOHPACK
+internal import MartletWire
 internal import ServiceContextModule
 internal import Tracing
 
@@ -12,7 +12,7 @@ struct StreamTracing: Sendable {
     private let backend = TracingBackend.current
 
     /// The context that a request's metadata carries (W3C `traceparent` and what is configured).
-    func context(of metadata: HPACKHeaders) -> ServiceContext {
+    func context(of metadata: HTTP2Fields) -> ServiceContext {
         var context = ServiceContext.topLevel
         backend.instrument?.extract(metadata, into: &context, using: MetadataExtractor())
         return context
@@ -36,7 +36,7 @@ struct StreamTracing: Sendable {
 
 /// Reads trace context from a header block.
 private struct MetadataExtractor: Extractor {
-    func extract(key: String, from carrier: HPACKHeaders) -> String? {
-        carrier.first(name: key)
+    func extract(key: String, from carrier: HTTP2Fields) -> String? {
+        carrier.first(key.lowercased())
     }
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+/// Writes header blocks (RFC 7541), with a table that the peer mirrors.
+package struct HPACKEncoder: Sendable {
+    /// How a field may be remembered.
+    package enum Indexing: Sendable {
+        /// Put into the table, for what recurs.
+        case remembered
+        case plain
+        /// Never to be put into any table on its way: secrets.
+        case never
+    }
+
+    /// The most that we remember, whatever the peer allows.
+    package static let tableBytesMax = 4_096
+
+    private var table = HPACKTable(limit: HPACKEncoder.tableBytesMax)
+    private let isHuffmanUsed: Bool
+    /// Size changes that the next block must begin with: the smallest since, and the last.
+    private var pendingSizes: (least: Int, last: Int)?
+
+    /// - Parameter isHuffmanUsed: whether strings are coded where that makes them shorter.
+    package init(isHuffmanUsed: Bool = false) {
+        self.isHuffmanUsed = isHuffmanUsed
+    }
+
+    /// Stays the same as long as an encoded block may be sent again. It may not be, either, while
+    /// `mustBegin` is true.
+    package var generation: Int { table.generation }
+    package var mustBegin: Bool { pendingSizes != nil }
+
+    /// Takes the peer's SETTINGS_HEADER_TABLE_SIZE over.
+    package mutating func limitTable(_ bytes: Int) {
+        let size = min(bytes, HPACKEncoder.tableBytesMax)
+        guard size != table.sizeMax else { return }
+        table.resize(size)
+        pendingSizes = (min(size, pendingSizes?.least ?? size), size)
+    }
+
+    /// Starts a block: to be called before its first field.
+    package mutating func begin(_ block: inout [UInt8]) {
+        guard let sizes = pendingSizes else { return }
+        pendingSizes = nil
+        if sizes.least < sizes.last {
+            HPACKEncoder.integer(sizes.least, prefixBits: 5, flags: 0x20, to: &block)
+        }
+        HPACKEncoder.integer(sizes.last, prefixBits: 5, flags: 0x20, to: &block)
+    }
+
+    package mutating func append(
+        _ name: String, _ value: String, _ indexing: Indexing = .plain, to block: inout [UInt8]
+    ) {
+        let (name, value) = (Array(name.utf8), Array(value.utf8))
+        let found = table.find(name, value)
+        if let index = found.field, indexing != .never {
+            return HPACKEncoder.integer(index, prefixBits: 7, flags: 0x80, to: &block)
+        }
+        let prefixBits = indexing == .remembered ? 6 : 4
+        let flags: UInt8 =
+            switch indexing {
+            case .remembered: 0x40
+            case .plain: 0
+            case .never: 0x10
+            }
+        HPACKEncoder.integer(
+            found.name ?? found.field ?? 0, prefixBits: prefixBits, flags: flags, to: &block)
+        if found.name == nil, found.field == nil { string(name, to: &block) }
+        string(value, to: &block)
+        if indexing == .remembered {
+            table.insert(HPACKTable.Entry(name + value, nameCount: name.count))
+        }
+    }
+
+    private func string(_ bytes: [UInt8], to block: inout [UInt8]) {
+        if isHuffmanUsed {
+            let count = HuffmanCode.byteCount(bytes)
+            if count < bytes.count {
+                HPACKEncoder.integer(count, prefixBits: 7, flags: 0x80, to: &block)
+                return HuffmanCode.encode(bytes, to: &block)
+            }
+        }
+        HPACKEncoder.integer(bytes.count, prefixBits: 7, flags: 0, to: &block)
+        block.append(contentsOf: bytes)
+    }
+
+    private static func integer(
+        _ value: Int, prefixBits: Int, flags: UInt8, to block: inout [UInt8]
+    ) {
+        let mask = (1 << prefixBits) - 1
+        guard value >= mask else {
+            block.append(flags | UInt8(value))
+            return
+        }
+        block.append(flags | UInt8(mask))
+        var rest = value - mask
+        while rest >= 0x80 {
+            block.append(UInt8(rest & 0x7F) | 0x80)
+            rest >>= 7
+        }
+        block.append(UInt8(rest))
+    }
+}
