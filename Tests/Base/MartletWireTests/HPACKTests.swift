@@ -119,7 +119,7 @@ struct HPACKTests {
     @Test(
         "what is no header block is refused",
         arguments: [
-            "80", "be", "ff80808080808080", "40", "400a6375", "0085ffffffffff00", "008208ff00",
+            "80", "be", "ff80808080808080", "40", "400a6375", "0085ffffffffff00", "00810800",
             "3fe21f", "8220", "7f80808080", "40ff80808080808001",
         ])
     func refused(hex: String) {

@@ -8,6 +8,8 @@ internal import MartletWire
 struct HTTP2Feed {
     var connection: HTTP2ServerConnection
     var events: [HTTP2ServerConnection.Event] = []
+    /// How many fields each request had; -1 for a head that was the same as before.
+    var heads: [Int] = []
     /// The payload bytes of all DATA.
     var data: [UInt8] = []
     var now = MonotonicInstant(nanoseconds: 0)
@@ -48,6 +50,13 @@ struct HTTP2Feed {
                 return step
             }
             rest.removeFirst(step.consumed)
+            if case .request(_, let head, _) = step.event {
+                if case .new = head {
+                    heads.append(connection.fields.count)
+                } else {
+                    heads.append(-1)
+                }
+            }
             switch step.event {
             case .needMore: return
             case .handled: break

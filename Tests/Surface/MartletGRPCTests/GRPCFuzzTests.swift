@@ -6,8 +6,8 @@ internal import MartletGRPC
 internal import MartletServing
 internal import MartletTensor
 internal import MartletTesting
+internal import MartletWire
 internal import NIOCore
-internal import NIOHPACK
 internal import ServiceContextModule
 internal import Testing
 
@@ -83,7 +83,7 @@ struct GRPCFuzzTests {
         let plain = GRPCFuzzTests.framed(ByteBuffer(bytes: [1, 2, 3]), flag: 0)
         let zipped = GRPCFuzzTests.framed(packed, flag: 1)
         let head = try GRPCRequestHead(
-            HPACKHeaders([
+            HTTP2Fields([
                 (":method", "POST"), (":path", "/a.B/C"), ("content-type", "application/grpc"),
                 ("grpc-encoding", "gzip"),
             ]))
@@ -129,15 +129,16 @@ struct GRPCFuzzTests {
             "grpc-timeout\n250m\ngrpc-encoding\ngzip\ngrpc-accept-encoding\nidentity, gzip\n"
             + ":path\n/a.B/C\ncontent-type\napplication/grpc+proto;x\nx-request-id\nr"
         fuzz("gRPC head", seeds: [Array(seed.utf8)]) { bytes in
-            var headers = HPACKHeaders([(":method", "POST")])
+            var headers = [(":method", "POST")]
             let lines = bytes.split(separator: 0x0A)
             for index in stride(from: 0, to: lines.count - 1, by: 2) {
-                // NIO's type takes only ASCII names.
-                headers.add(
-                    name: String(decoding: lines[index].map { $0 & 0x7F }, as: UTF8.self),
-                    value: String(decoding: lines[index + 1], as: UTF8.self))
+                headers.append(
+                    (
+                        String(decoding: lines[index], as: UTF8.self),
+                        String(decoding: lines[index + 1], as: UTF8.self)
+                    ))
             }
-            let head = try GRPCRequestHead(headers)
+            let head = try GRPCRequestHead(HTTP2Fields(headers))
             #expect(head.timeout.map { $0 >= .zero } ?? true)
         }
     }

@@ -5,6 +5,11 @@
 package struct HTTP2StreamRef: Hashable, Sendable {
     package let id: UInt32
     package let slot: Int
+
+    package init(id: UInt32, slot: Int) {
+        self.id = id
+        self.slot = slot
+    }
 }
 
 /// One open stream.

@@ -26,13 +26,14 @@ final class StreamInference: GRPCMessageSink {
 
     func receive(_ message: ByteBuffer) {
         let call = call
-        let request: InferenceRequest
+        var request: InferenceRequest
         do {
             request = try tracing.withSpan("decode", call.context) {
                 try InferenceDecoder.decode(
                     message, sharedMemory: host.sharedMemory, deadline: call.deadline,
                     context: call.context)
             }
+            request.allowsInlineRun = true
         } catch {
             return fail(GRPCStatus(error), id: InferenceDecoder.id(of: message))
         }

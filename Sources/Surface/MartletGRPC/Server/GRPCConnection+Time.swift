@@ -6,7 +6,7 @@ internal import MartletWire
 internal import NIOCore
 
 extension GRPCConnection {
-    /// How long a client may take to answer a GOAWAY's PING before its last stream is taken as told.
+    /// How long a client may take to answer the PING that follows a GOAWAY.
     private static let drainRoundTrip = Duration.seconds(1)
     static let drainPing: UInt64 = 0x6D61_7274_6C65_7401
     private static let keepAlivePing: UInt64 = 0x6D61_7274_6C65_7402

@@ -31,10 +31,17 @@ final class GRPCStream {
     var bodyDeadline: MonotonicInstant?
     private var deadline: MonotonicInstant?
 
-    /// Messages waiting for room, and the header block that ends the stream after them.
+    /// How the call ends: with a block after its messages, or with that alone.
+    private struct Ending {
+        var status: GRPCStatus
+        var isAlone: Bool
+    }
+
+    /// Messages waiting for room, and what ends the stream after them. Its block is encoded when it
+    /// is sent: the client's table follows the order of the blocks.
     private var pending: CircularBuffer<ByteBuffer>?
     private(set) var pendingBytes = 0
-    private var trailers: [UInt8]?
+    private var ending: Ending?
     var isQueued = false
     var isBlocked = false
 
@@ -123,8 +130,10 @@ final class GRPCStream {
     /// Ends the call when one of its times has come.
     func expire(_ now: MonotonicInstant) {
         if let deadline, now >= deadline {
-            call?.cancellation.cancel()
+            // First the status: what is cancelled answers at once, and would say so instead.
+            let cancellation = call?.cancellation
             finish(GRPCStatus(.deadlineExceeded, "the deadline of the call has passed"))
+            cancellation?.cancel()
         } else if let bodyDeadline, now >= bodyDeadline {
             self.bodyDeadline = nil
             guard isAwaitingBody else { return }
@@ -196,14 +205,11 @@ final class GRPCStream {
     }
 
     func finish(_ status: GRPCStatus) {
-        guard let call else { return }
+        guard call != nil else { return }
         switch machine.finish() {
         case .nothing: return
-        case .trailers:
-            trailers = connection.blocks.trailers(status, &connection.http.encoder)
-        case .trailersOnly:
-            trailers = connection.blocks.trailersOnly(
-                status, requestID: call.head.requestID, &connection.http.encoder)
+        case .trailers: ending = Ending(status: status, isAlone: false)
+        case .trailersOnly: ending = Ending(status: status, isAlone: true)
         }
         record(status)
         sendTrailersIfDue()
@@ -212,7 +218,7 @@ final class GRPCStream {
 
     // MARK: Output
 
-    var hasPending: Bool { pendingBytes > 0 || trailers != nil }
+    var hasPending: Bool { pendingBytes > 0 || ending != nil }
 
     /// The next bytes to be sent, out of the front of the messages.
     func takePending(upTo countMax: Int) -> ByteBuffer? {
@@ -226,9 +232,14 @@ final class GRPCStream {
 
     /// Ends the stream once all messages have left.
     func sendTrailersIfDue() {
-        guard pendingBytes == 0, let trailers else { return }
-        self.trailers = nil
-        connection.http.sendHeaders(ref, trailers, endStream: true)
+        guard pendingBytes == 0, let ending else { return }
+        self.ending = nil
+        let block =
+            ending.isAlone
+            ? connection.blocks.trailersOnly(
+                ending.status, requestID: call?.head.requestID, &connection.http.encoder)
+            : connection.blocks.trailers(ending.status, &connection.http.encoder)
+        connection.http.sendHeaders(ref, block, endStream: true)
         // A client that is still sending is told to stop.
         connection.http.reset(ref, .noError)
         connection.remove(ref)
@@ -252,7 +263,7 @@ final class GRPCStream {
         bodyDeadline = nil
         pending = nil
         pendingBytes = 0
-        trailers = nil
+        ending = nil
         call = nil
         sink = nil
     }
