@@ -116,7 +116,7 @@ package final class Lowering {
 
     /// Fails unless every operand repeats to exactly this shape: what steps read is not checked.
     func expectBroadcast(_ operands: [Operand], to shape: Shape) throws {
-        for operand in operands {
+        for operand in operands where operand.count != 1 {
             let lead = shape.rank - operand.shape.rank
             let fits =
                 lead >= 0
