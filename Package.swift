@@ -82,6 +82,8 @@ let modules: [Module] = [
         name: "MartletJSON", layer: .base, uses: ["MartletBase", "CMartletNumbers"],
         isProduct: true),
     Module(name: "MartletWire", layer: .base, uses: ["MartletBase", "CMartletZlib"]),
+    Module(name: "MartletYAML", layer: .base, uses: ["CMartletYAML"]),
+    Module(name: "MartletResilience", layer: .base, uses: ["MartletBase"], isProduct: true),
     // Compute
     Module(
         name: "MartletTensor", layer: .compute,
@@ -119,12 +121,16 @@ let modules: [Module] = [
         ],
         packages: [collections, logging, metrics, tracing, context, lifecycle],
         isProduct: true),
+    Module(
+        name: "MartletGateway", layer: .platform,
+        uses: ["MartletBase", "MartletJSON", "MartletYAML", "MartletResilience"],
+        isProduct: true),
     // Surface
     Module(
         name: "MartletTelemetry", layer: .surface, uses: ["MartletBase"],
         packages: [logging, coreMetrics, metrics, tracing, context], isProduct: true),
     Module(
-        name: "MartletConfiguration", layer: .surface, uses: ["MartletBase", "CMartletYAML"]),
+        name: "MartletConfiguration", layer: .surface, uses: ["MartletBase", "MartletYAML"]),
     Module(
         name: "MartletHTTP", layer: .surface,
         uses: [
@@ -148,7 +154,8 @@ let modules: [Module] = [
             "MartletBase", "MartletFormats", "MartletJSON", "MartletStorage", "MartletTensor",
             "MartletGraph", "MartletEngine", "MartletTokenizers", "MartletLanguage",
             "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC", "MartletWire",
-            "MartletConfiguration", "CMartletPlatform",
+            "MartletConfiguration", "MartletYAML", "MartletResilience", "MartletGateway",
+            "CMartletPlatform",
         ],
         packages: [arguments, logging, metrics, tracing, lifecycle, signals], hasTests: false),
 ]
@@ -236,6 +243,7 @@ let extraTests: [Target] = [
         name: "SimulationTests",
         dependencies: [
             "MartletBase", "MartletTensor", "MartletEngine", "MartletServing", "MartletTesting",
+            "MartletResilience", "MartletGateway",
         ],
         path: "Tests/SimulationTests", swiftSettings: swiftSettings),
 ]

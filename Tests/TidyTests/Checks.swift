@@ -118,7 +118,7 @@ enum Check: CaseIterable {
             "CMartletNumbers": ["MartletJSON"],
             "CMartletZlib": ["MartletWire"],
             "CMartletCrypto": ["MartletBase"],
-            "CMartletYAML": ["MartletConfiguration"],
+            "CMartletYAML": ["MartletYAML"],
             "Foundation": [],
         ]
         return file.lines.enumerated().compactMap { index, line in

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletYAML
+
 /// One key of the configuration: its name in the file, its type and default, and what it is for.
 public struct Setting: Sendable {
     /// What values a setting takes.

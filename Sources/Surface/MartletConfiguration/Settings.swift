@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+public import MartletYAML
+
 /// A whole configuration: defaults, then the file, then the environment, then flags; each layer
 /// wins over the one before.
 public struct Settings: Sendable {

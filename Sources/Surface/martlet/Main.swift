@@ -20,7 +20,7 @@ struct Main: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self,
             BenchCommand.self, RunCommand.self, InspectCommand.self, VerifyCommand.self,
-            ConfigCommand.self, DemoCommand.self,
+            ConfigCommand.self, GatewayCommand.self, DemoCommand.self,
         ])
 }
 

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletConfiguration
+internal import MartletYAML
 internal import Testing
 
 @Suite("Settings")

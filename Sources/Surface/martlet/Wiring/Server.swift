@@ -12,6 +12,7 @@ internal import MartletServing
 internal import MartletStorage
 internal import MartletTelemetry
 internal import MartletWire
+internal import MartletYAML
 internal import ServiceLifecycle
 internal import UnixSignals
 

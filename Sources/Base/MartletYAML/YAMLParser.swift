@@ -7,8 +7,8 @@ internal import CMartletYAML
 ///
 /// Anchors and aliases are refused (a few bytes of them can stand for gigabytes), so are duplicate
 /// keys, tags, and more nodes or levels than the limits.
-@safe struct YAMLParser: ~Copyable {
-    static let byteCountMax = 16 << 20
+@safe package struct YAMLParser: ~Copyable {
+    package static let byteCountMax = 16 << 20
     static let nodeCountMax = 1_000_000
     static let depthMax = 64
 
@@ -30,7 +30,7 @@ internal import CMartletYAML
 
     /// Parses a whole document; nil when it is empty.
     /// - Throws: `ConfigurationError` with the line of what is wrong.
-    static func parse(_ bytes: [UInt8]) throws(ConfigurationError) -> YAMLNode? {
+    package static func parse(_ bytes: [UInt8]) throws(ConfigurationError) -> YAMLNode? {
         guard bytes.count <= byteCountMax else {
             throw ConfigurationError(
                 .malformed, "\(bytes.count) bytes of YAML, at most \(byteCountMax)")
@@ -158,7 +158,15 @@ internal import CMartletYAML
             switch event {
             case .mappingEnd: return entries
             case .scalar(let key, _):
-                guard known.insert(key).inserted else {
+                // A set costs more than it saves for the few keys that most sections have.
+                let isNew: Bool
+                if entries.count < 8 {
+                    isNew = !entries.contains { $0.key == key }
+                } else {
+                    if known.isEmpty { known = Set(entries.map(\.key)) }
+                    isNew = known.insert(key).inserted
+                }
+                guard isNew else {
                     throw ConfigurationError(
                         .malformed, "'\(key)' is given twice", position: position)
                 }

@@ -2,9 +2,9 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 /// How many characters must be changed, added or dropped to get from one text to another.
-enum EditDistance {
+package enum EditDistance {
     /// Levenshtein's distance by the two-row method; O(n·m) time, O(m) space.
-    static func between(_ left: String, _ right: String) -> Int {
+    package static func between(_ left: String, _ right: String) -> Int {
         let left = Array(left)
         let right = Array(right)
         var previous = Array(0...right.count)

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import MartletResilience
+package import MartletYAML
+
+/// What gateway.yaml says, part by part valid; names are resolved when it is compiled
+/// (`RoutingSnapshot`).
+package struct GatewayConfiguration: Sendable {
+    /// An endpoint that answers requests.
+    package struct Upstream: Sendable {
+        package enum Dialect: String, Sendable, CaseIterable { case openai, kserve, grpc }
+
+        package enum Address: Sendable, Hashable {
+            case remote(scheme: String, host: String, port: Int, path: String)
+            /// A model that this process serves.
+            case local(model: String)
+        }
+
+        package var name: String
+        package var position: SourcePosition
+        package var address: Address
+        package var dialect: Dialect
+    }
+
+    /// Upstreams that can stand in for one another, with how to choose and protect them.
+    package struct Pool: Sendable {
+        package struct Member: Sendable {
+            package var upstream: String
+            package var position: SourcePosition
+            package var weight = 1
+            /// Lower is asked first; the next only when nobody of this can be asked.
+            package var priority = 0
+        }
+
+        package var name: String
+        package var position: SourcePosition
+        package var members: [Member] = []
+        package var policy = PoolPolicy()
+    }
+
+    /// A price per million tokens, in millionths of the currency's unit.
+    package struct Price: Sendable, Hashable {
+        package var input: Int64
+        package var output: Int64
+    }
+
+    package struct Version: Sendable {
+        package var label: String
+        package var position: SourcePosition
+        /// A pool, or an upstream that is a pool of its own.
+        package var pool: String
+        /// What the model is called there; nil: as here.
+        package var remoteModel: String?
+        package var price: Price?
+    }
+
+    package struct Model: Sendable {
+        package var name: String
+        package var position: SourcePosition
+        package var versions: [Version] = []
+        package var standard: Destination?
+        package var price: Price?
+        package var fallbacks: [Reference] = []
+    }
+
+    /// A name that must mean something, and where it was written.
+    package struct Reference: Sendable {
+        package var name: String
+        package var position: SourcePosition
+    }
+
+    /// One arm of a split, in millionths of the traffic.
+    package struct Arm: Sendable {
+        package var version: Reference
+        package var share: Int
+    }
+
+    package struct Split: Sendable {
+        package var position: SourcePosition
+        /// What keeps a user at one arm.
+        package var key: Attribute
+        /// Named splits are experiments: assignments are logged under the name, which also seeds
+        /// the hash.
+        package var experiment: String?
+        package var arms: [Arm]
+    }
+
+    package enum Destination: Sendable {
+        case version(Reference)
+        case split(Split)
+        case model(Reference)
+        case refuse(status: Int, message: String)
+    }
+
+    /// One rule: everything in `conditions` must hold.
+    package struct Route: Sendable {
+        package var name: String
+        package var position: SourcePosition
+        package var models: [Reference] = []
+        package var paths: [String] = []
+        package var conditions: [Condition] = []
+        /// The model whose versions the destination names, when it is not the matched one.
+        package var model: Reference?
+        package var destination: Destination
+    }
+
+    package enum Condition: Sendable {
+        case value(Attribute, ValueTest)
+        case share(of: Attribute, millionths: Int)
+    }
+
+    package var upstreams: [Upstream] = []
+    package var pools: [Pool] = []
+    package var models: [Model] = []
+    package var aliases: [(name: Reference, target: Reference)] = []
+    package var routes: [Route] = []
+    package var currency = "USD"
+    package var requiresPrices = false
+
+    package init() {}
+}
+
+/// How a pool chooses among its members, and how it is protected.
+package struct PoolPolicy: Sendable, Hashable {
+    package enum Balance: String, Sendable, CaseIterable {
+        case leastLoaded = "least_loaded"
+        case powerOfTwo = "power_of_two"
+        case weighted
+        case hash
+        case prefix
+    }
+
+    package var balance = Balance.leastLoaded
+    /// What `hash` keeps at one upstream.
+    package var hashKey: Attribute?
+    package var slowStart: Duration = .zero
+    /// The longest that one attempt may take.
+    package var timeout: Duration = .seconds(60)
+    /// Attempts in all, the first included.
+    package var attempts = 2
+    package var retries = RetryBudget.Policy()
+    package var breaker = CircuitBreaker.Policy()
+    package var outliers = OutlierEjection.Policy()
+    package var bulkhead = Bulkhead.Policy()
+
+    package init() {}
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletResilience
+
+/// A configuration with every name resolved to a number, in flat arrays.
+package struct RoutingTables: Sendable {
+    package struct Upstream: Sendable {
+        package var name: String
+        package var address: GatewayConfiguration.Upstream.Address
+        package var dialect: GatewayConfiguration.Upstream.Dialect
+    }
+
+    package struct Member: Sendable, Hashable {
+        package var upstream: Int
+        package var weight: Int
+        package var priority: Int
+    }
+
+    package struct Pool: Sendable {
+        package var name: String
+        package var members: [Member]
+        package var policy: PoolPolicy
+    }
+
+    package struct Version: Sendable {
+        package var label: String
+        package var model: Int
+        package var pool: Int
+        /// What the model is called at the pool's upstreams.
+        package var remoteModel: String
+        package var price: GatewayConfiguration.Price?
+    }
+
+    package struct Model: Sendable {
+        package var name: String
+        package var standard: Action
+        package var fallbacks: [Int]
+    }
+
+    package enum Action: Sendable, Hashable {
+        case version(Int)
+        case split(Int)
+        /// As that model goes without a rule.
+        case model(Int)
+        case refuse(Int)
+    }
+
+    package struct Split: Sendable {
+        package var keySlot: Int
+        package var salt: UInt64
+        package var experiment: String?
+        package var arms: Range<Int>
+    }
+
+    /// Takes the places from the arm before up to here.
+    package struct Arm: Sendable {
+        package var version: Int
+        package var upTo: Int
+    }
+
+    enum Predicate: Sendable {
+        case value(slot: Int, ValueTest)
+        case anyOf(slot: Int, [ValueTest])
+        case model([ValueTest])
+        case share(slot: Int, salt: UInt64, below: Int)
+    }
+
+    package struct Rule: Sendable {
+        package var name: String
+        package var line: Int
+        var predicates: Range<Int>
+        package var action: Action
+    }
+
+    package struct Refusal: Sendable, Hashable {
+        package var status: Int
+        package var message: String
+    }
+
+    /// Rules under a path that ends in `/*`, found by the hash of the path up to there.
+    struct PrefixRules: Sendable {
+        var prefix: String
+        var rules: Range<Int>
+    }
+
+    package internal(set) var upstreams: [Upstream] = []
+    package internal(set) var pools: [Pool] = []
+    package internal(set) var versions: [Version] = []
+    package internal(set) var models: [Model] = []
+    package internal(set) var splits: [Split] = []
+    package internal(set) var arms: [Arm] = []
+    package internal(set) var rules: [Rule] = []
+    package internal(set) var refusals: [Refusal] = []
+    /// What requests are asked for, by slot; slot 0 is the path.
+    package internal(set) var attributes: [Attribute] = [.path]
+    package internal(set) var currency = "USD"
+
+    var predicates: [Predicate] = []
+    /// Models and aliases by name.
+    var modelIndex: [String: Int] = [:]
+    /// Rules in their order, list after list; the ranges below are into this.
+    var ruleLists: [Int32] = []
+    var rulesByModel: [Range<Int>] = []
+    var rulesByPath: [String: Range<Int>] = [:]
+    var rulesByPrefix: [UInt64: PrefixRules] = [:]
+    var generalRules: Range<Int> = 0..<0
+}
+
+/// What one request is routed by: its model, and the values that the snapshot's rules ask for.
+///
+/// `values` has one place per `RoutingTables.attributes`, filled for the same snapshot. A shell
+/// keeps one and fills it again for each request: texts of up to 15 bytes cost no allocation.
+package struct RoutingRequest: Sendable {
+    package var model: String?
+    package var values: [String?]
+
+    package init(model: String?, values: [String?]) {
+        self.model = model
+        self.values = values
+    }
+}
+
+/// Where a request goes, in numbers of its snapshot.
+package struct RoutingDecision: Sendable, Hashable {
+    package enum Outcome: Sendable, Hashable {
+        case version(Int)
+        case refused(Int)
+        /// No rule matched, and there is no model of that name (or none was named).
+        case unknownModel
+    }
+
+    package var outcome: Outcome
+    /// The rule that decided; nil: the model's own default.
+    package var rule: Int?
+    /// The split that chose the version, and the place in it, in millionths.
+    package var split: Int?
+    package var place: Int?
+    /// False when the split's key was missing and the place was drawn.
+    package var isSticky = true
+}
