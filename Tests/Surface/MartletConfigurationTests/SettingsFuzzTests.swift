@@ -3,6 +3,7 @@
 
 internal import MartletConfiguration
 internal import MartletTesting
+internal import MartletYAML
 internal import Testing
 
 @Suite("Settings fuzz")
