@@ -11,6 +11,12 @@ extension LocalModelHost {
         _ request: InferenceRequest, cancellation: Cancellation,
         completion: @escaping InferenceCompletion
     ) {
+        if let name = LocalModelHost.repeated(request.outputs) {
+            completion(
+                .failure(
+                    ServingError(.invalidArgument, "output '\(name)' is requested more than once")))
+            return
+        }
         dispatch(request.model, request.version, request.context, completion) {
             executor, completion in
             guard admission != nil else {
@@ -21,6 +27,13 @@ extension LocalModelHost {
             waiting.allowsInlineRun = false
             return executor.submit(waiting, cancellation: cancellation, completion: completion)
         }
+    }
+
+    /// An output that is asked for twice: a short request could ask for a tensor a million times.
+    private static func repeated(_ outputs: [RequestedOutput]) -> String? {
+        guard outputs.count > 1 else { return nil }
+        var names: Set<String> = []
+        return outputs.first { !names.insert($0.name).inserted }?.name
     }
 
     public func submit(

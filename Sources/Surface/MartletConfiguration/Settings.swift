@@ -111,10 +111,13 @@ public struct Settings: Sendable {
     }
 
     /// Applies environment variables; only those that name a setting count, except that an unknown
-    /// one with a known section ("MARTLET_SERVER_PROT") is an error.
+    /// one with a known section ("MARTLET_SERVER_PROT") is an error. What Kubernetes sets for a
+    /// service that happens to be called so ("MARTLET_SERVER_PORT_8000_TCP") is passed over.
     public mutating func apply(environment: [String: String]) throws(ConfigurationError) {
         for (index, entry) in entries.enumerated() {
-            guard let text = environment[entry.setting.variable] else { continue }
+            guard let text = environment[entry.setting.variable],
+                !Settings.isServiceLink(entry.setting.variable, text)
+            else { continue }
             do throws(ConfigurationError) {
                 entries[index].value = try entry.setting.parse(text)
             } catch {
@@ -126,7 +129,8 @@ public struct Settings: Sendable {
         }
         let sections = Set(Setting.all.compactMap { $0.key.split(separator: ".").first })
         let known = Set(Setting.all.map(\.variable))
-        for name in environment.keys.sorted() where !known.contains(name) {
+        for (name, text) in environment.sorted(by: { $0.key < $1.key })
+        where !known.contains(name) && !Settings.isServiceLink(name, text) {
             let parts = name.lowercased().split(separator: "_")
             guard parts.count > 2, parts[0] == "martlet", sections.contains(parts[1]) else {
                 continue
@@ -136,6 +140,11 @@ public struct Settings: Sendable {
             error.source = name
             throw error
         }
+    }
+
+    private static func isServiceLink(_ name: String, _ text: String) -> Bool {
+        ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP", "_UDP"].contains { name.contains($0) }
+            || text.hasPrefix("tcp://") || text.hasPrefix("udp://")
     }
 
     /// Applies one flag's value.

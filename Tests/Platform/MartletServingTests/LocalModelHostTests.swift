@@ -31,6 +31,24 @@ struct LocalModelHostTests {
         #expect(statistics.first?.executionCount == 1)
     }
 
+    @Test("a model may be served under another name than its folder's; no output is given twice")
+    func servesByName() async throws {
+        let folder = try ScratchFolder()
+        try folder.write("m/1/model.onnx")
+        try folder.write("m/config.pbtxt", "name: \"m\"")
+        var options = ServingOptions(paths: [])
+        options.entries = [ServingOptions.Entry(path: folder.path + "/m", name: "other")]
+        let host = LocalModelHost(options, engine: TestEngine.echo())
+        try await host.start()
+        let input = NamedTensor(name: "INPUT", tensor: try Tensor.floats([1, 2, 3, 4], [1, 4]))
+        let wanted = RequestedOutput(name: "OUTPUT")
+        var request = InferenceRequest(model: "other", inputs: [input], outputs: [wanted])
+        #expect(try await host.infer(request).outputs.count == 1)
+        request.outputs = [wanted, wanted]
+        let error = await #expect(throws: ServingError.self) { try await host.infer(request) }
+        #expect(error?.message == "output 'OUTPUT' is requested more than once")
+    }
+
     @Test("concurrent requests are joined and each gets its own rows back")
     func joinsRequests() async throws {
         let folder = try ScratchFolder()

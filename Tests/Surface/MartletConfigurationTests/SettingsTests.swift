@@ -95,6 +95,17 @@ struct SettingsTests {
         #expect(settings.list("models.load") == ["c", "d"])
     }
 
+    @Test("what Kubernetes sets for a service of that name is passed over")
+    func serviceLinks() throws {
+        var settings = Settings()
+        try settings.apply(environment: [
+            "MARTLET_SERVER_PORT": "tcp://10.0.0.1:8000", "MARTLET_SERVER_SERVICE_HOST": "10.0.0.1",
+            "MARTLET_SERVER_PORT_8000_TCP_ADDR": "10.0.0.1",
+            "MARTLET_SERVER_HTTP_PORT": "tcp://10.0.0.1:8000",
+        ])
+        #expect(settings.entries.allSatisfy { $0.origin == .standard })
+    }
+
     @Test("model entries are handed on with their places")
     func modelEntries() throws {
         var settings = Settings()

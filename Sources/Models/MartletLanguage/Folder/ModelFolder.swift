@@ -72,8 +72,10 @@ public struct ModelFolder: Sendable {
         let path = PathName.join(path, "tokenizer.json")
         let tokenizer: Tokenizer
         do {
-            let file = try MappedFile(path: path)
-            tokenizer = try unsafe Tokenizer(parsing: file.bytes)
+            // Read, not mapped: a file that is cut short meanwhile must not end the process.
+            let limits = TokenizerLimits()
+            tokenizer = try Tokenizer(
+                parsing: FileSystem.readAll(path, limit: limits.fileBytesMax), limits: limits)
         } catch {
             throw LanguageError(.invalidFile, "\(path): \(error)", cause: error)
         }

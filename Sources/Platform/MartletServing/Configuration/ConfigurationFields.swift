@@ -14,8 +14,11 @@ struct ConfigurationFields {
     /// Where a check that looks at several fields puts its blame.
     var lines: [String: PBTextField] = [:]
 
-    init(name: String) {
+    private let folderName: String
+
+    init(name: String, folderName: String) {
         configuration = ModelConfiguration(name: name)
+        self.folderName = folderName
     }
 
     static let unhonoured: Set<String> = [
@@ -38,9 +41,10 @@ struct ConfigurationFields {
             switch field.name {
             case "name":
                 let name = try field.string()
-                guard name.isEmpty || name == configuration.name else {
+                guard ["", configuration.name, folderName].contains(name) else {
                     throw field.failure(
-                        "is '\(name)', but the model's folder is called '\(configuration.name)'")
+                        "is '\(name)', but the model's folder is called "
+                            + "'\(folderName.isEmpty ? configuration.name : folderName)'")
                 }
             case "platform", "backend":
                 let value = try field.string()

@@ -3,6 +3,7 @@
 
 internal import MartletFormats
 internal import MartletJSON
+internal import MartletStorage
 
 /// A model's configuration as read, and what in it is not honoured.
 package struct ConfigurationReading: Sendable {
@@ -21,7 +22,9 @@ package enum ConfigurationReader {
             return ConfigurationReading(
                 configuration: ModelConfiguration(name: candidate.name), warnings: [])
         case .text(let bytes, let path):
-            return try read(text: bytes, path: path, name: candidate.name)
+            return try read(
+                text: bytes, path: path, name: candidate.name,
+                folderName: PathName.baseName(candidate.folder))
         case .json(let bytes):
             return try read(json: bytes, name: candidate.name)
         case .unreadable(let reason):
@@ -30,11 +33,14 @@ package enum ConfigurationReader {
     }
 
     /// Reads a config.pbtxt.
+    /// - Parameter folderName: what the file may also call the model: somebody may serve it under
+    ///   another name than its folder's.
     package static func read(
-        text: [UInt8], path: String, name: String
+        text: [UInt8], path: String, name: String, folderName: String = ""
     ) throws(ServingError) -> ConfigurationReading {
         do throws(FormatError) {
-            return try read(try PBTextMessage(parsing: text), name: name)
+            return try read(
+                try PBTextMessage(parsing: text), name: name, folderName: folderName)
         } catch {
             throw ServingError(
                 .invalidArgument, "\(path): \(error.message)", cause: error)
@@ -70,9 +76,9 @@ package enum ConfigurationReader {
     }
 
     private static func read(
-        _ message: PBTextMessage, name: String
+        _ message: PBTextMessage, name: String, folderName: String = ""
     ) throws(FormatError) -> ConfigurationReading {
-        var fields = ConfigurationFields(name: name)
+        var fields = ConfigurationFields(name: name, folderName: folderName)
         try fields.model(message)
         try fields.check()
         return ConfigurationReading(

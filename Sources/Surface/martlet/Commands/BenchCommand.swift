@@ -130,6 +130,10 @@ enum BenchInputs {
                 ?? spec.dimensions.enumerated().map { axis, dimension in
                     dimension >= 0 ? dimension : axis == 0 ? batch : sequence
                 }
+            guard spec.elementType != .bytes else {
+                throw CommandFailure(
+                    "input '\(spec.name)' takes texts, which bench cannot make up")
+            }
             guard let shape = Shape(dimensions), let count = shape.elementCountChecked,
                 let bytes = spec.elementType.byteCount(elements: count), bytes <= bytesMax
             else { throw CommandFailure("input '\(spec.name)' of \(dimensions) is too large") }

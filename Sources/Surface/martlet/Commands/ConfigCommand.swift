@@ -43,6 +43,7 @@ struct ConfigCommand: ParsableCommand {
         for entry in settings.entries {
             let parts = entry.setting.key.split(separator: ".", maxSplits: 1).map(String.init)
             if parts[0] != section {
+                if section == "models" { lines += ConfigCommand.entriesExample }
                 if !section.isEmpty { lines.append("") }
                 section = parts[0]
                 lines.append("\(section):")
@@ -52,6 +53,13 @@ struct ConfigCommand: ParsableCommand {
         }
         return lines.joined(separator: "\n")
     }
+
+    private static let entriesExample = [
+        "  # models with a name or stages of their own; the others are PATHs of `martlet serve`",
+        "  # entries:", "  #   - path: /models/resnet50.onnx", "  #     name: resnet50",
+        "  #     pre: [decode_image, \"resize:224:256\", \"normalize:imagenet\"]",
+        "  #     post: [softmax, \"top_k:5:/models/labels.txt\"]",
+    ]
 
     private static func scalar(_ value: SettingValue) -> String {
         switch value {

@@ -31,7 +31,7 @@ struct DemoCommand: ParsableCommand {
     var paths: [String]
 
     private static let queries = [
-        "How do I add a new operator?", "what becomes of a request when its client hangs up",
+        "How do I add a new operator?", "What becomes of a request when its client hangs up?",
         "Why are the tests not built in debug mode?",
     ]
 

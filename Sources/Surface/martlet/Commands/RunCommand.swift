@@ -36,10 +36,15 @@ struct RunCommand: AsyncParsableCommand {
     var outputDir: String?
 
     func run() async throws {
-        _ = Telemetry.bootstrap(style: .pretty, output: LogOutput(), level: .error)
+        _ = Telemetry.bootstrap(style: .pretty, output: LogOutput(), level: .critical)
         let host = try await LocalModelHost.open([model], engine: NativeEngine())
-        guard let name = host.models().first?.name else {
-            throw CommandFailure("\(model) holds no model")
+        let names = host.models().map(\.name)
+        guard let name = names.first, names.count == 1 else {
+            throw CommandFailure(
+                names.isEmpty
+                    ? "\(model) holds no model"
+                    : "\(model) holds several models; give one's folder: "
+                        + names.joined(separator: ", "))
         }
         let metadata = try host.metadata(model: name, version: nil)
         guard !inputs.isEmpty else { throw CommandFailure(RunCommand.wanted(metadata)) }

@@ -50,8 +50,8 @@ enum PassageReader {
         var current: [Substring] = []
         var isCode = false
         func close() {
-            let joined = current.joined(separator: " ")
-            if joined.count >= 60 { found.append(joined) }
+            let joined = PassageReader.plain(current.joined(separator: " "))
+            if joined.count >= 40 { found.append(joined) }
             current = []
         }
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
@@ -71,5 +71,20 @@ enum PassageReader {
         }
         close()
         return found
+    }
+
+    /// Without Markdown's bold marks and the targets of links.
+    private static func plain(_ text: String) -> String {
+        var plain = ""
+        var rest = text[...]
+        while let mark = rest.firstIndex(where: { "*[]".contains($0) }) {
+            plain += rest[..<mark]
+            let isLinkEnd = rest[mark] == "]" && rest[mark...].hasPrefix("](")
+            rest = rest[rest.index(after: mark)...]
+            if isLinkEnd, let end = rest.firstIndex(of: ")") {
+                rest = rest[rest.index(after: end)...]
+            }
+        }
+        return plain + rest
     }
 }

@@ -4,11 +4,11 @@
 internal import MartletConfiguration
 internal import MartletYAML
 internal import MartletServing
-internal import MartletStorage
 
 /// One item of `models.entries`: a path to serve, and stages around the model.
 struct ModelEntry {
-    var name: String
+    /// Nil: as the path says, which may then be a whole repository.
+    var name: String?
     var path: String
     var pipeline: PipelineConfiguration
 }
@@ -28,11 +28,6 @@ enum ModelEntryReader {
     static func read(_ nodes: [YAMLNode]) throws(ConfigurationError) -> [ModelEntry] {
         var entries: [ModelEntry] = []
         for node in nodes { entries.append(try entry(node)) }
-        var names: Set<String> = []
-        for (entry, node) in zip(entries, nodes) where !names.insert(entry.name).inserted {
-            throw ConfigurationError(
-                .invalidValue, "two models are called '\(entry.name)'", position: node.position)
-        }
         return entries
     }
 
@@ -62,13 +57,7 @@ enum ModelEntryReader {
             throw ConfigurationError(
                 .invalidValue, "a model entry needs a path", position: node.position)
         }
-        return ModelEntry(name: name ?? modelName(path), path: path, pipeline: pipeline)
-    }
-
-    /// The name that a path gives its model: the last component, without ".onnx".
-    private static func modelName(_ path: String) -> String {
-        let base = PathName.baseName(path)
-        return base.hasSuffix(".onnx") ? String(base.dropLast(5)) : base
+        return ModelEntry(name: name, path: path, pipeline: pipeline)
     }
 
     private static func text(_ field: YAMLNode.Entry) throws(ConfigurationError) -> String {
