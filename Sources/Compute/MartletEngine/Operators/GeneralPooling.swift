@@ -177,7 +177,9 @@ private func emitTablePool(
                                 if at < 0 { continue }
                                 let value = unsafe x[at]
                                 if isMaximum {
-                                    if unsafe value > y[place] { unsafe y[place] = value }
+                                    // Chosen, not branched on: data has no pattern.
+                                    let best = unsafe y[place]
+                                    unsafe y[place] = value > best ? value : best
                                 } else {
                                     unsafe y[place] += value
                                 }
