@@ -71,6 +71,7 @@ extension NativeOperator {
         for axis in padded {
             let size = input.shape[axis]
             guard size > 0 else { throw node.failure("padding of an empty axis", .invalidInput) }
+            try node.expectTable(of: output.shape[axis])
             let places = try (0..<output.shape[axis]).map {
                 Int64(try source($0 - begins[axis], size: size, mode: mode, node))
             }

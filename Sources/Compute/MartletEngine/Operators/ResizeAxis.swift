@@ -37,6 +37,7 @@ struct ResizeAxis {
             guard size > 0 || length == 0 else {
                 throw node.failure("an empty axis cannot be resized", .invalidInput)
             }
+            try node.expectTable(of: length)
             let scale: Double
             if let scales, index < scales.count, sizes == nil {
                 scale = scales[index]

@@ -27,6 +27,7 @@ extension NativeOperator {
         let output = try node.output()
         let start = try node.input(0)
         let delta = try node.input(2)
+        try node.expectTable(of: output.count)
         if let first = start.integers?.first, let step = delta.integers?.first {
             let numbers = (0..<output.count).map { Int64(first &+ $0 &* step) }
             let data = try node.constantOperand(Tensor(numbers, shape: output.shape))

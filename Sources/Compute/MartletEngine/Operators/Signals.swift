@@ -133,6 +133,7 @@ extension NativeOperator {
         NativeOperator(schema) { node in
             let output = try node.output()
             let size = output.count
+            try node.expectTable(of: size)
             let period = node.int("periodic", default: 1) != 0 ? size : size - 1
             let values = (0..<size).map { index -> Float in
                 let angle = 2 * Double.pi * Double(index) / Double(Swift.max(period, 1))

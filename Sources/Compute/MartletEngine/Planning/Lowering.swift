@@ -130,6 +130,13 @@ package final class Lowering {
         }
     }
 
+    /// Fails for a table of more entries than a plan may hold: sizes come from whoever asks.
+    func expectTable(of count: Int) throws {
+        guard count <= 1 << 26 else {
+            throw failure("a table of \(count) entries", .limitExceeded)
+        }
+    }
+
     func failure(_ message: String, _ code: EngineError.Code = .unsupported) -> EngineError {
         EngineError(code, "\(description): \(message)")
     }
