@@ -27,6 +27,7 @@ extension NativeOperator {
         let output = try node.output()
         let axis = try node.axis(node.int("axis", default: -1), rank: output.shape.rank)
         let depth = output.shape[axis]
+        try node.expectTable(of: depth)
         let indices = try node.cast(node.input(0), to: .int64)
         var column = Shape(repeating: 1, rank: output.shape.rank)
         column[axis] = depth
