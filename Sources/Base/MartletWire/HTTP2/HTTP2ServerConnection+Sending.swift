@@ -2,8 +2,8 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 extension HTTP2ServerConnection {
-    package mutating func clearOutput() {
-        output.removeAll(keepingCapacity: true)
+    package mutating func clearOutput(keepingCapacity: Bool = true) {
+        output.removeAll(keepingCapacity: keepingCapacity)
         replyCount = 0
     }
 

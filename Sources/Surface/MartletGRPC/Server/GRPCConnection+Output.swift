@@ -12,6 +12,8 @@ extension GRPCConnection {
     static let copiedBytesMax = 8 << 10
     /// Output that is not left to gather further.
     private static let burstBytesMax = 64 << 10
+    /// A burst's memory that is kept for the next.
+    private static let keptBytesMax = 16 << 10
     /// Answers to the client's own control frames that may wait for it to read.
     private static let stuckRepliesMax = 1_000
 
@@ -48,10 +50,12 @@ extension GRPCConnection {
     private func writeOutput(_ context: ChannelHandlerContext) {
         guard !http.output.isEmpty else { return }
         stuckReplies = isChannelWritable ? 0 : stuckReplies + http.replyCount
+        let isLarge = http.output.count > GRPCConnection.keptBytesMax
         outbound.clear()
         outbound.writeBytes(http.output)
-        http.clearOutput()
+        http.clearOutput(keepingCapacity: !isLarge)
         context.write(wrapOutboundOut(outbound), promise: nil)
+        if isLarge { outbound = ByteBuffer() }
         hasUnflushed = true
         if stuckReplies > GRPCConnection.stuckRepliesMax {
             environment.logger.debug("gRPC client reads no answers to its control frames")
