@@ -5,6 +5,7 @@
 public struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
     public enum Format: String, Hashable, Sendable {
         case protobuf, onnx = "ONNX", safetensors, pbtext = "protobuf text", npy = "NPY"
+        case gguf = "GGUF"
     }
 
     public enum Code: Hashable, Sendable {

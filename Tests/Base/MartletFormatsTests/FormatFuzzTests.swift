@@ -60,6 +60,19 @@ struct FormatFuzzTests {
         }
     }
 
+    @Test("no GGUF file crashes the reader or reaches past its end")
+    func gguf() {
+        fuzz("gguf", seeds: [GGUFBytes.example]) { bytes in
+            let file = try GGUFFile(ByteRegion(copying: bytes))
+            for tensor in file.tensors { #expect(tensor.bytes.count <= bytes.count) }
+            for case .array(let array) in file.metadata.values {
+                #expect(array.count <= bytes.count)
+                _ = array.texts()
+                _ = array.numbers()
+            }
+        }
+    }
+
     @Test("no protobuf text crashes the parser")
     func pbtext() {
         fuzz("pbtext", seeds: [Array(PBTextTests.config.utf8)]) { bytes in
