@@ -24,6 +24,7 @@
 #include "MartletElementwise.h"
 #include "MartletEmbedding.h"
 #include "MartletGemm.h"
+#include "MartletGemmNarrow.h"
 #include "MartletKernelTypes.h"
 #include "MartletLayout.h"
 #include "MartletNorm.h"
