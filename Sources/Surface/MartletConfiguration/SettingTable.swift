@@ -60,6 +60,9 @@ extension Setting {
             "engine.threads", .number(0...1_024), default: .number(0),
             "threads for kernels; 0 is one per processor"),
         Setting(
+            "engine.precision", .choice(["f32", "bf16", "int8"]), default: .text("f32"),
+            "how products with weights are computed: bf16 and int8 are faster, less exact"),
+        Setting(
             "engine.memory_mib_max", .number(1...(1 << 30)), default: .number(16 << 10),
             "most memory a model may take, in MiB"),
         Setting(

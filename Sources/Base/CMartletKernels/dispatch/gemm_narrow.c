@@ -69,12 +69,12 @@ static void pack_part(void *context, int32_t part, int32_t parts) {
 
 void martlet_gemm_narrow_pack_b(
     martlet_narrow type, const float *b, int64_t row_stride, int64_t column_stride, int64_t k,
-    int64_t n, void *packed) {
+    int64_t n, void *packed, int32_t threads) {
     martlet_narrow_b layout = martlet_narrow_layout(type, k, n, packed);
     memset(packed, 0, (size_t)((const char *)layout.panels - (const char *)packed));
     pack_job j = {type, b, row_stride, column_stride, k, n, packed};
     martlet_parallel_for(
-        martlet_parts(k * n * 2, layout.columns / MARTLET_PANEL, 0), 0, pack_part, &j);
+        martlet_parts(k * n * 2, layout.columns / MARTLET_PANEL, threads), threads, pack_part, &j);
 }
 
 // --- The left side, converted: rows of groups, then (int8) their scales

@@ -23,10 +23,10 @@ int32_t martlet_gemm_narrow_is_fast(martlet_narrow type);
 /// Bytes of B[k,n] packed.
 size_t martlet_gemm_narrow_pack_b_bytes(martlet_narrow type, int64_t k, int64_t n);
 
-/// Packs B, given as to martlet_gemm_f32_pack_b.
+/// Packs B, given as to martlet_gemm_f32_pack_b, on at most threads threads.
 void martlet_gemm_narrow_pack_b(
     martlet_narrow type, const float *b, int64_t row_stride, int64_t column_stride, int64_t k,
-    int64_t n, void *packed);
+    int64_t n, void *packed, int32_t threads);
 
 size_t martlet_gemm_narrow_scratch_bytes(
     martlet_narrow type, int64_t m, int64_t n, int64_t k, int32_t threads);

@@ -36,9 +36,8 @@ struct PackedGemmArguments: BitwiseCopyable {
     var packed: Slot
     var output: Slot
     var scratch: Slot
+    var weights: GemmWeights
     var m: Int64
-    var n: Int64
-    var k: Int64
     var alpha: Float
     var epilogue: Epilogue
 }
@@ -51,75 +50,32 @@ func emitPackedGemm(
     let k = Int64(right.shape[options.isTransposed ? 1 : 0])
     let n = Int64(right.shape[options.isTransposed ? 0 : 1])
     let m = n == 0 ? 0 : Int64(output.count) / n
-    let packed = try packGemmWeight(node, right, isTransposed: options.isTransposed)
+    let weights = GemmWeights(node.builder.precision, k: k, n: n)
+    let packed = try weights.pack(node, right, isTransposed: options.isTransposed)
     var epilogue = options.epilogue
     epilogue.residualStride = n
-    let scratchBytes = martlet_gemm_f32_scratch_bytes(m, n, k, node.threads)
     try unsafe node.emit(
         packedGemmStep,
         PackedGemmArguments(
             left: left.slot, packed: packed, output: output.slot,
-            scratch: node.scratch(byteCount: scratchBytes), m: m, n: n, k: k,
-            alpha: options.alpha, epilogue: epilogue))
-}
-
-func packGemmWeight(
-    _ node: Lowering, _ right: Operand, isTransposed: Bool
-) throws -> Slot {
-    let k = Int64(right.shape[isTransposed ? 1 : 0])
-    let n = Int64(right.shape[isTransposed ? 0 : 1])
-    return try unsafe node.packed(
-        right, format: isTransposed ? "gemm-nk" : "gemm-kn",
-        byteCount: martlet_gemm_f32_pack_b_bytes(k, n)
-    ) { tensor, target in
-        guard let source = unsafe tensor.floatPointer else { return }
-        let columnStride = isTransposed ? Int(k) : 1
-        // Panels of 32 columns are independent of each other.
-        let panelsPerPart = 4
-        let panels = (Int(n) + 31) / 32
-        let packing = unsafe PanelPacking(
-            source: source, target: target.assumingMemoryBound(to: Float.self), k: k, n: n,
-            rowStride: isTransposed ? 1 : n, columnStride: columnStride,
-            columnsPerPart: panelsPerPart * 32)
-        KernelPool.parallel(
-            parts: (panels + panelsPerPart - 1) / panelsPerPart,
-            maximumThreads: Int(node.builder.threads)
-        ) { part in
-            packing.pack(part: part)
-        }
-    }
-}
-
-/// Packs a matrix part by part.
-// Sendable: the pointers outlive the packing, and parts write to disjoint panels.
-@safe private struct PanelPacking: @unchecked Sendable {
-    let source: UnsafePointer<Float>
-    let target: UnsafeMutablePointer<Float>
-    let k: Int64
-    let n: Int64
-    let rowStride: Int64
-    let columnStride: Int
-    let columnsPerPart: Int
-
-    func pack(part: Int) {
-        let first = part * columnsPerPart
-        let columns = min(columnsPerPart, Int(n) - first)
-        guard columns > 0 else { return }
-        unsafe martlet_gemm_f32_pack_b(
-            source + first * columnStride, rowStride, Int64(columnStride), k, Int64(columns),
-            target + first * Int(k))
-    }
+            scratch: node.scratch(byteCount: weights.scratchByteCount(m, threads: node.threads)),
+            weights: weights, m: m, alpha: options.alpha, epilogue: epilogue))
 }
 
 func packedGemmStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
     let arguments = unsafe raw.load(as: PackedGemmArguments.self)
     let frame = unsafe StepFrame(frame)
+    let weights = arguments.weights
     var gemm = unsafe martlet_gemm_f32_args(
-        m: arguments.m, n: arguments.n, k: arguments.k, a: frame.floats(arguments.left),
-        a_row_stride: arguments.k, packed_b: frame[arguments.packed],
-        c: frame.floats(arguments.output), c_row_stride: arguments.n, alpha: arguments.alpha,
+        m: arguments.m, n: weights.n, k: weights.k, a: frame.floats(arguments.left),
+        a_row_stride: weights.k, packed_b: frame[arguments.packed],
+        c: frame.floats(arguments.output), c_row_stride: weights.n, alpha: arguments.alpha,
         epilogue: arguments.epilogue.bound(to: frame))
-    unsafe martlet_gemm_f32(&gemm, frame[arguments.scratch], frame.threads)
+    if let type = weights.narrowType {
+        unsafe martlet_gemm_narrow(type, &gemm, frame[arguments.scratch], frame.threads)
+    } else {
+        unsafe martlet_gemm_f32(&gemm, frame[arguments.scratch], frame.threads)
+    }
     return StepStatus.done
 }
 

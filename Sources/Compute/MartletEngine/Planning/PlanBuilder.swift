@@ -12,6 +12,7 @@ final class PlanBuilder {
     let weights: PackedWeights
     /// As `EngineOptions.threads`; 0 means the whole pool.
     let threads: Int32
+    let precision: EnginePrecision
     var slots = SlotTable()
 
     let operators: OperatorTable
@@ -22,11 +23,15 @@ final class PlanBuilder {
     /// By `ValueID`: what is known of a value once it has been reached.
     private(set) var operands: [Operand?]
 
-    init(graph: Graph, operators: OperatorTable, weights: PackedWeights, threads: Int32) {
+    init(
+        graph: Graph, operators: OperatorTable, weights: PackedWeights, threads: Int32,
+        precision: EnginePrecision
+    ) {
         self.graph = graph
         self.operators = operators
         self.weights = weights
         self.threads = threads
+        self.precision = precision
         operands = Array(repeating: nil, count: graph.valueCount)
     }
 

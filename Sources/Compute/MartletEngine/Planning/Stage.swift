@@ -81,7 +81,7 @@ final class Stage: Sendable {
         }
         let builder = PlanBuilder(
             graph: graph, operators: environment.operators, weights: weights,
-            threads: environment.threads)
+            threads: environment.threads, precision: environment.precision)
         let plan = try builder.build(key, inferred)
         let outputBytes = plan.outputs.reduce(0) { $0 &+ $1.byteCount }
         let parts = [constantBytes, weights.byteCount, plan.arenaByteCount, outputBytes]
@@ -119,12 +119,14 @@ struct StageEnvironment: Sendable {
     let operators: OperatorTable
     /// As `EngineOptions.threads`; 0 means the whole pool.
     let threads: Int32
+    let precision: EnginePrecision
     let memoryBytesMax: Int
     let iterationsMax: Int
 
     init(operators: OperatorTable, options: EngineOptions) {
         self.operators = operators
         threads = Int32(clamping: options.threads ?? 0)
+        precision = options.precision
         memoryBytesMax = options.memoryBytesMax
         iterationsMax = options.iterationsMax
     }

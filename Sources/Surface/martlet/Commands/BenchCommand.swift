@@ -7,6 +7,9 @@ internal import MartletBase
 internal import MartletEngine
 internal import MartletTensor
 
+// The values are those of the command line.
+extension EnginePrecision: ExpressibleByArgument {}
+
 /// `martlet bench MODEL`: how fast a model runs on this machine, without any server.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,6 +42,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Threads for kernels (one per processor).")
     var threads: Int?
 
+    @Option(help: "f32, bf16 or int8: how products with weights are computed.")
+    var precision: EnginePrecision = .float32
+
     @Flag(help: "Also show where the time goes, by operator.")
     var profile = false
 
@@ -55,7 +61,8 @@ struct BenchCommand: AsyncParsableCommand {
         let clock = ContinuousClock()
         let begun = clock.now
         let session = try NativeEngine().load(
-            ModelOpener.source(model), options: EngineOptions(threads: threads))
+            ModelOpener.source(model),
+            options: EngineOptions(threads: threads, precision: precision))
         let context = try session.makeContext()
         let inputs = try BenchInputs.make(
             session.signature, batch: batch, sequence: sequence, shapes: shape)

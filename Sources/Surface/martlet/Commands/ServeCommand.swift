@@ -3,6 +3,7 @@
 
 internal import ArgumentParser
 internal import MartletConfiguration
+internal import MartletEngine
 
 /// `martlet serve PATH…`: loads models and answers HTTP and gRPC until told to stop.
 struct ServeCommand: AsyncParsableCommand {
@@ -51,6 +52,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Threads for kernels (one per processor).")
     var threads: Int?
 
+    @Option(help: "f32 (default), bf16 or int8: how products with weights are computed.")
+    var precision: EnginePrecision?
+
     @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
     var modelControlMode: String?
 
@@ -93,6 +97,7 @@ struct ServeCommand: AsyncParsableCommand {
             ("server.metrics_port", metricsPort.map(String.init)),
             ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
             ("engine.threads", threads.map(String.init)),
+            ("engine.precision", precision?.rawValue),
             ("models.control_mode", modelControlMode),
             ("models.load", loadModels.isEmpty ? nil : loadModels.joined(separator: ",")),
             ("models.strict_readiness", strictReadiness.map { String($0) }),

@@ -102,7 +102,8 @@ struct Server {
         options.drainTimeout = .seconds(settings.number("server.drain_seconds"))
         options.allowsSharedMemory = settings.flag("models.allow_shared_memory")
         options.engineOptions = EngineOptions(
-            memoryBytesMax: settings.number("engine.memory_mib_max") << 20)
+            memoryBytesMax: settings.number("engine.memory_mib_max") << 20,
+            precision: EnginePrecision(rawValue: settings.text("engine.precision")) ?? .float32)
         return options
     }
 
