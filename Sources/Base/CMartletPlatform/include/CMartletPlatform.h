@@ -6,6 +6,17 @@
 
 #include <stddef.h>
 
+// Keeps the processor busy, politely, for about count times 40 nanoseconds.
+static inline void martlet_spin(int count) {
+    for (int i = 0; i < count; i++) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+    }
+}
+
 // Writes the system's text for an errno value, always NUL-terminated; safe on any thread.
 void martlet_error_text(int number, char *text, size_t capacity);
 

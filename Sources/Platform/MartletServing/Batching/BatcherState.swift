@@ -211,6 +211,15 @@ package struct BatcherState: ~Copyable {
         }
     }
 
+    /// Whether the caller would run this request, were not another caller on the instance just now,
+    /// for some microseconds.
+    package func isWorthAwaiting(_ item: BatchItem) -> Bool {
+        item.claim.allowsInlineRun && !isClosed && waitingCount == 0 && idleInstances.isEmpty
+            && !policy.preservesOrdering
+            && instances.contains { $0.isInline } && policy.runsAtOnce(rows: item.claim.rows)
+            && inlineRuns.allows(inputBytes: item.claim.inputBytes)
+    }
+
     private func level(of priority: UInt64) -> Int {
         priority >= 1 && priority <= UInt64(lanes.count) ? Int(priority) - 1 : policy.defaultLevel
     }
