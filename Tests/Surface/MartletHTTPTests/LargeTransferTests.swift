@@ -3,6 +3,7 @@
 
 internal import MartletHTTP
 internal import MartletJSON
+internal import MartletTesting
 internal import MartletWire
 internal import Testing
 
@@ -60,6 +61,64 @@ struct LargeTransferTests {
             let answer = try client.response()
             #expect(answer.status == 413)
             #expect(try JSONValue(parsing: answer.body)["error"] != nil)
+        }
+    }
+
+    @Test("reads a large JSON request without holding up other connections of its loop")
+    func largeJSON() async throws {
+        try await RunningServer.with { running in
+            let count = 5_000_000
+            let head = #"{"inputs":[{"name":"a","datatype":"FP32","shape":[\#(count)],"data":[1.5"#
+            var body = Array(head.utf8)
+            let number = Array(",2.5".utf8)
+            for _ in 1..<count { body += number }
+            body += Array("]}]}".utf8)
+            let other = try running.client()
+            #expect(try other.get("/v2/health/live").status == 200)
+            let busy = try running.client()
+            let clock = ContinuousClock()
+            let start = clock.now
+            try busy.send(
+                Array(
+                    ("POST /v2/models/slow/infer HTTP/1.1\r\nHost: a\r\nContent-Length: "
+                        + "\(body.count)\r\n\r\n").utf8) + body)
+            var slowest = Duration.zero
+            var turns = 0
+            while running.host.waitingCount == 0, turns < 100_000 {
+                let asked = clock.now
+                #expect(try other.get("/v2/health/live").status == 200)
+                slowest = max(slowest, asked.duration(to: clock.now))
+                turns += 1
+            }
+            let whole = start.duration(to: clock.now)
+            #expect(running.host.waitingCount == 1)
+            running.host.answerWaiting()
+            let asked = clock.now
+            #expect(try other.get("/v2/health/live").status == 200)
+            slowest = max(slowest, asked.duration(to: clock.now))
+            let answer = try busy.response()
+            #expect(answer.status == 200)
+            #expect(answer.body.count > 20_000_000)
+            // Reading it on the loop would hold up one of them for nearly all of that time.
+            #expect(slowest < max(whole / 2, .milliseconds(50)), "\(slowest) of \(whole)")
+        }
+    }
+
+    @Test("answers pipelined requests in order, small and large, in few pieces and many")
+    func pipelined() async throws {
+        try await RunningServer.with { running in
+            let client = try running.client()
+            let get = Array("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+            var all: [UInt8] = []
+            for _ in 0..<200 { all += get }
+            all += request(300_000, close: false)
+            for _ in 0..<50 { all += get }
+            try client.send(all)
+            for _ in 0..<200 { #expect(try client.response().text == "ok\n") }
+            let large = try client.response()
+            #expect(large.status == 200)
+            #expect(large.body.suffix(1_200_000).allSatisfy { $0 == 7 })
+            for _ in 0..<50 { #expect(try client.response().text == "ok\n") }
         }
     }
 }
