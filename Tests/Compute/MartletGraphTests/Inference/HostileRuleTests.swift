@@ -25,7 +25,15 @@ let everySchema: [OperatorSchema] = [
     .meanVarianceNormalization, .cumSum, .trilu, .dropout, .cast, .castLike, .reshape, .flatten,
     .squeeze, .unsqueeze, .pad, .tile, .split, .gather, .gatherElements, .gatherND, .scatterND,
     .scatterElements, .oneHot, .matMul, .gemm, .fusedMatMul, .concat, .einsum, .resize,
-    .depthToSpace, .spaceToDepth,
+    .depthToSpace, .spaceToDepth, .scaledAttention, .flexAttention, .rotaryEmbedding,
+    .linearAttention, .causalConvWithState, .swiGLU, .tensorScatter, .negativeLogLikelihoodLoss,
+    .softmaxCrossEntropyLoss, .bitCast, .cumProd, .deformConv, .col2Im, .maxUnpool, .qLinearMatMul,
+    .convInteger, .qLinearConv, .gridSample, .affineGrid, .roiAlign, .maxRoiPool, .centerCropPad,
+    .rnn, .gru, .lstm, .dft, .stft, .hannWindow, .melWeightMatrix, .randomNormal,
+    .randomUniformLike,
+    .bernoulli, .multinomial, .arrayFeatureExtractor, .binarizer, .treeEnsemble, .det,
+    .reverseSequence, .stringConcat, .stringEqual, .stringSplit, .stringNormalizer,
+    .regexFullMatch, .tfIdfVectorizer, .labelEncoder,
 ]
 
 /// Nodes as nobody means them: wrong ranks, absurd numbers, attributes of the wrong kind.
