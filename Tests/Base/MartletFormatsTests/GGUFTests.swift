@@ -104,7 +104,7 @@ struct GGUFTests {
         #expect(types?.texts() == nil)
         #expect(file["norm"]?.bytes.copied() == Array(0..<16))
         let weight = try #require(file["weight"])
-        #expect(weight.type == .q4_0)
+        #expect(weight.type == .q40)
         #expect(weight.dimensions == [2, 32])
         #expect(weight.bytes.copied() == Array(100..<136))
         #expect(file["missing"] == nil)

@@ -8,11 +8,11 @@
 public enum GGUFType: UInt32, Hashable, Sendable, CaseIterable {
     case float32 = 0
     case float16 = 1
-    case q4_0 = 2
-    case q4_1 = 3
-    case q5_0 = 6
-    case q5_1 = 7
-    case q8_0 = 8
+    case q40 = 2
+    case q41 = 3
+    case q50 = 6
+    case q51 = 7
+    case q80 = 8
     case q2K = 10
     case q3K = 11
     case q4K = 12
@@ -29,7 +29,7 @@ public enum GGUFType: UInt32, Hashable, Sendable, CaseIterable {
     public var blockElementCount: Int {
         switch self {
         case .float32, .float16, .bfloat16, .float64, .int8, .int16, .int32, .int64: 1
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
+        case .q40, .q41, .q50, .q51, .q80: 32
         case .q2K, .q3K, .q4K, .q5K, .q6K: 256
         }
     }
@@ -41,11 +41,11 @@ public enum GGUFType: UInt32, Hashable, Sendable, CaseIterable {
         case .float16, .bfloat16, .int16: 2
         case .float32, .int32: 4
         case .float64, .int64: 8
-        case .q4_0: 18
-        case .q4_1: 20
-        case .q5_0: 22
-        case .q5_1: 24
-        case .q8_0: 34
+        case .q40: 18
+        case .q41: 20
+        case .q50: 22
+        case .q51: 24
+        case .q80: 34
         case .q2K: 84
         case .q3K: 110
         case .q4K: 144
@@ -65,11 +65,11 @@ public enum GGUFType: UInt32, Hashable, Sendable, CaseIterable {
         case .int16: "I16"
         case .int32: "I32"
         case .int64: "I64"
-        case .q4_0: "Q4_0"
-        case .q4_1: "Q4_1"
-        case .q5_0: "Q5_0"
-        case .q5_1: "Q5_1"
-        case .q8_0: "Q8_0"
+        case .q40: "Q4_0"
+        case .q41: "Q4_1"
+        case .q50: "Q5_0"
+        case .q51: "Q5_1"
+        case .q80: "Q8_0"
         case .q2K: "Q2_K"
         case .q3K: "Q3_K"
         case .q4K: "Q4_K"
