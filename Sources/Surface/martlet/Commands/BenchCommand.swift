@@ -7,8 +7,16 @@ internal import MartletBase
 internal import MartletEngine
 internal import MartletTensor
 
-// The values are those of the command line.
-extension EnginePrecision: ExpressibleByArgument {}
+extension EnginePrecision {
+    /// The precision that an option names.
+    init(option text: String) throws {
+        guard let precision = EnginePrecision(rawValue: text) else {
+            let known = EnginePrecision.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("'\(text)' is not a precision; known are \(known)")
+        }
+        self = precision
+    }
+}
 
 /// `martlet bench MODEL`: how fast a model runs on this machine, without any server.
 struct BenchCommand: AsyncParsableCommand {
@@ -42,7 +50,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Threads for kernels (one per processor).")
     var threads: Int?
 
-    @Option(help: "f32, bf16 or int8: how products with weights are computed.")
+    @Option(
+        help: "f32, bf16 or int8: how products with weights are computed.",
+        transform: EnginePrecision.init(option:))
     var precision: EnginePrecision = .float32
 
     @Flag(help: "Also show where the time goes, by operator.")

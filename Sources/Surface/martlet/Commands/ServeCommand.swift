@@ -52,7 +52,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Threads for kernels (one per processor).")
     var threads: Int?
 
-    @Option(help: "f32 (default), bf16 or int8: how products with weights are computed.")
+    @Option(
+        help: "f32 (default), bf16 or int8: how products with weights are computed.",
+        transform: EnginePrecision.init(option:))
     var precision: EnginePrecision?
 
     @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
