@@ -249,7 +249,8 @@ struct PrefixIndexTests {
         var open: [Int] = []
         for _ in 0..<4_000 {
             let user = Int.random(in: 0..<200, using: &random)
-            let match = index.match(prompts[user].span, salt: 0)
+            let prompt = prompts[user]
+            let match = index.match(prompt.span, salt: 0)
             let preferred = pool.warmest(match, at: now)
             let choice = preferred.map { PoolState.Choice.preferred($0) } ?? .leastLoaded
             guard let member = pool.pick(choice, at: now, using: &random) else { return }
@@ -257,7 +258,7 @@ struct PrefixIndexTests {
                 turns += 1
                 if match.members & (1 << UInt64(member)) != 0 { warm += 1 }
             }
-            index.insert(prompts[user].span, salt: 0, member: member)
+            index.insert(prompt.span, salt: 0, member: member)
             pool.begin(member)
             open.append(member)
             if open.count > 64 { pool.finish(open.removeFirst()) }
