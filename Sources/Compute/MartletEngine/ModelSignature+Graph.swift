@@ -18,6 +18,9 @@ extension Graph {
                 let declared = declaredOutputs[index]
                 if type.elementType == nil { type.elementType = declared.elementType }
                 if type.dimensions == nil { type.dimensions = declared.dimensions }
+                if declared.container == .sequence, type.container == .optionalSequence {
+                    type.container = .sequence
+                }
             }
             outputSpecs.append(try spec(of: value, type))
         }

@@ -2,7 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletFormats
-internal import MartletGraph
+public import MartletGraph
 internal import MartletStorage
 internal import MartletTensor
 
@@ -41,6 +41,38 @@ public struct NativeEngine: Engine {
         }
     }
 
+    /// Reads a model and runs the passes, telling of each that changed something.
+    ///
+    /// The names of passes are `passNames`; what is disabled in `options` is left out.
+    public func compile(
+        _ source: ModelSource, options: EngineOptions,
+        observer: @escaping (_ pass: String, _ changes: Int, _ graph: Graph) -> Void
+    ) throws -> Graph {
+        do {
+            var graph: Graph
+            switch source {
+            case .onnxFile(let path):
+                graph = try ONNXImporter(operators: operators.schemas).graph(path: path)
+            case .graph(let built):
+                graph = built
+                try graph.inferShapes()
+            }
+            observer("import", graph.nodes.reduce(0) { count, _ in count + 1 }, graph)
+            try passes(options).run(on: &graph, observer: observer)
+            try prepareBodies(of: &graph, options)
+            return graph
+        } catch let error as GraphError {
+            throw EngineError(error)
+        } catch let error as FormatError {
+            throw EngineError(.invalidModel, error.description, cause: error)
+        } catch let error as StorageError {
+            throw EngineError(.invalidModel, error.description, cause: error)
+        }
+    }
+
+    /// The passes in their order; some run more than once.
+    public var passNames: [String] { passes(EngineOptions()).passes.map(\.name) }
+
     private func prepare(_ source: Graph, options: EngineOptions) throws -> NativeSession {
         if let violation = source.verify().first {
             throw EngineError(.invalidModel, "graph '\(source.name)': \(violation)")
@@ -48,6 +80,7 @@ public struct NativeEngine: Engine {
         var graph = source
         let signature = try graph.signature()
         try passes(options).run(on: &graph)
+        try prepareBodies(of: &graph, options)
         try checkOperators(graph)
         let session = try NativeSession(
             graph: graph, signature: signature, operators: operators, options: options)
@@ -55,15 +88,36 @@ public struct NativeEngine: Engine {
         return session
     }
 
-    func passes(_ options: EngineOptions) -> PassPipeline {
+    /// - Parameter foldedBytesMax: what constant folding may make.
+    func passes(_ options: EngineOptions, foldedBytesMax: Int = 8 << 30) -> PassPipeline {
         let evaluator = ConstantEvaluator(operators: operators)
         return .standard(
             channelsLast: operators.channelsLast, disabled: options.disabledPasses,
-            evaluate: evaluator.evaluate)
+            foldedBytesMax: foldedBytesMax, evaluate: evaluator.evaluate)
     }
+
+    /// Runs the passes on the graphs inside nodes, with what is now known of their inputs.
+    private func prepareBodies(of graph: inout Graph, _ options: EngineOptions) throws {
+        try graph.bindBodies()
+        for node in Array(graph.nodes) {
+            for body in graph.bodies(of: node) {
+                var inner = body.graph
+                try passes(options, foldedBytesMax: NativeEngine.bodyFoldedBytesMax)
+                    .run(on: &inner)
+                try prepareBodies(of: &inner, options)
+                graph.attributes[Int(node.index)][body.name] = .graph(inner)
+            }
+        }
+    }
+
+    /// What constant folding may make in each body: there may be many of them.
+    private static let bodyFoldedBytesMax = 16 << 20
 
     /// Names every node that has no implementation, at once.
     private func checkOperators(_ graph: Graph) throws(EngineError) {
+        for node in graph.nodes {
+            for body in graph.bodies(of: node) { try checkOperators(body.graph) }
+        }
         let missing = graph.nodes.filter { operators.operator(for: graph.schema(of: $0)) == nil }
         guard !missing.isEmpty else { return }
         let listed = missing.prefix(50).map { graph.describe($0) }.joined(separator: ", ")

@@ -19,8 +19,8 @@ struct Main: AsyncParsableCommand {
         version: Release.version,
         subcommands: [
             ServeCommand.self,
-            BenchCommand.self, RunCommand.self, InspectCommand.self, VerifyCommand.self,
-            ConfigCommand.self, GatewayCommand.self, DemoCommand.self,
+            BenchCommand.self, RunCommand.self, InspectCommand.self, CompileCommand.self,
+            VerifyCommand.self, ConfigCommand.self, GatewayCommand.self, DemoCommand.self,
         ])
 }
 

@@ -66,7 +66,8 @@ extension KernelSuite {
 
         @Test(
             "the answer is near the exact product: 2^-8 a value for bf16, a 127th for int8",
-            arguments: [(MARTLET_NARROW_BF16, 0.004), (MARTLET_NARROW_INT8, 0.012)])
+            arguments: [(MARTLET_NARROW_BF16, 0.004), (MARTLET_NARROW_INT8, 0.012)]
+                as [(martlet_narrow, Float)])
         func nearness(type: martlet_narrow, share: Float) {
             var generator = SeededRandom(seed: 22)
             let (m, n, k) = (16, 64, 256)

@@ -10,7 +10,7 @@ struct GGUFBytes {
     private(set) var bytes: [UInt8] = []
 
     mutating func integer<Value: FixedWidthInteger>(_ value: Value) {
-        withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+        unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }
 
     mutating func text(_ text: String) {

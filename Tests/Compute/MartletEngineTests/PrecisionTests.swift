@@ -36,7 +36,8 @@ internal import Testing
 
     @Test(
         "Narrow weights take less memory and answer near the f32 answers, not the same",
-        arguments: [(EnginePrecision.bfloat16, 0.5, 0.05), (.int8, 0.25, 0.15)])
+        arguments: [(.bfloat16, 0.5, 0.05), (.int8, 0.25, 0.15)]
+            as [(EnginePrecision, Double, Float)])
     func narrow(precision: EnginePrecision, memory: Double, tolerance: Float) throws {
         let (graph, input) = try Self.dense(k: 128, n: 64, seed: 5)
         let exact = try Self.run(graph, input, .float32)

@@ -129,7 +129,7 @@ extension StageContext {
         let hostCall = HostCall(
             inputs: inputs, attributes: graph.attributes[Int(call.node.index)],
             description: graph.describe(call.node), state: state,
-            isWanted: outputs.map { $0 != nil },
+            outputTypes: outputs.map { $0.map { graph.type(of: $0) } },
             bodies: BodyRunner(contexts: call.bodies.mapValues { context(of: $0) }))
         try call.host(hostCall)
         for (output, value) in zip(outputs, hostCall.outputs) {

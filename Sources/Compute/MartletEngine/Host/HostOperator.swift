@@ -19,20 +19,21 @@ final class HostCall {
     let description: String
     let state: RunState
     private(set) var outputs: [EngineValue?]
-    private let isWanted: [Bool]
+    /// What is known of the outputs before the run; nil where one is not wanted.
+    let outputTypes: [ValueType?]
     private let bodies: BodyRunner
 
     init(
         inputs: [EngineValue?], attributes: [String: AttributeValue], description: String,
-        state: RunState, isWanted: [Bool], bodies: BodyRunner
+        state: RunState, outputTypes: [ValueType?], bodies: BodyRunner
     ) {
         self.inputs = inputs
         self.attributes = attributes
         self.description = description
         self.state = state
-        self.isWanted = isWanted
+        self.outputTypes = outputTypes
         self.bodies = bodies
-        outputs = Array(repeating: nil, count: isWanted.count)
+        outputs = Array(repeating: nil, count: outputTypes.count)
     }
 
     // MARK: Reading
@@ -102,7 +103,7 @@ final class HostCall {
 
     // MARK: Writing
 
-    func wants(_ index: Int) -> Bool { index < isWanted.count && isWanted[index] }
+    func wants(_ index: Int) -> Bool { index < outputTypes.count && outputTypes[index] != nil }
 
     func set(_ index: Int = 0, _ value: EngineValue) {
         if index < outputs.count { outputs[index] = value }
@@ -117,6 +118,29 @@ final class HostCall {
         else { throw failure("a result of shape \(shape) is too large", .limitExceeded) }
         try reserve(bytes: bytes)
         return TensorStorage(byteCount: bytes)
+    }
+
+    /// Counts `count` records of `each` bytes.
+    func reserve(_ count: Int, each: Int) throws {
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: each)
+        try reserve(bytes: overflow ? .max : bytes)
+    }
+
+    /// Fails where the values that a loop carries take more than the run may hold.
+    func checkHeld(_ values: [EngineValue]) throws {
+        var total = 0
+        for value in values {
+            for tensor in value.sequence ?? [] {
+                total = total.addingReportingOverflow(tensor.byteCount).partialValue
+                total += MemoryLayout<Tensor>.stride
+                if total < 0 || total > state.memoryBytesMax { break }
+            }
+        }
+        guard state.canHold(bytes: total) else {
+            throw failure(
+                "the sequences it carries pass the limit of \(state.memoryBytesMax) bytes",
+                .limitExceeded)
+        }
     }
 
     /// Counts bytes that the run comes to hold.
@@ -152,10 +176,14 @@ final class RunState {
         iterationsMax = environment.iterationsMax
     }
 
-    func reserve(bytes added: Int) -> Bool {
+    func canHold(bytes added: Int) -> Bool {
         let (sum, overflow) = bytes.addingReportingOverflow(added)
-        guard !overflow, sum <= memoryBytesMax else { return false }
-        bytes = sum
+        return !overflow && sum <= memoryBytesMax
+    }
+
+    func reserve(bytes added: Int) -> Bool {
+        guard canHold(bytes: added) else { return false }
+        bytes += added
         return true
     }
 

@@ -25,7 +25,7 @@ extension NativeOperator {
         let scoreMin = try call.number(4)
         let count = boxes.shape[1]
         var chosen: [Int64] = []
-        for image in 0..<boxes.shape[0] {
+        for image in 0..<(count == 0 ? 0 : boxes.shape[0]) {
             for kind in 0..<scores.shape[1] {
                 let first = (image * scores.shape[1] + kind) * count
                 var candidates: [(box: Int, score: Float)] = []

@@ -47,7 +47,9 @@ extension HostCall {
             guard other.rank == shape.rank, tensor.elementType == first.elementType else {
                 throw failure("\(first.summary) and \(tensor.summary) do not join", .invalidInput)
             }
-            size += other[axis]
+            let (sum, overflow) = size.addingReportingOverflow(other[axis])
+            if overflow { throw failure("the joined axis is too long", .limitExceeded) }
+            size = sum
             other[axis] = shape[axis]
             guard other == shape else {
                 throw failure(

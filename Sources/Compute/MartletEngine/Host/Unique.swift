@@ -42,6 +42,7 @@ extension HostCall {
         let inner = tensor.shape.dropFirst(axis + 1).reduce(1, &*)
         let outer = tensor.shape.prefix(axis).reduce(1, &*)
         try reserve(bytes: tensor.elementCount * 8)
+        try reserve(size, each: 4 * MemoryLayout<Int>.stride)
         let keys = try orderKeys(tensor)
         /// The order of two slices: -1, 0, 1.
         func order(_ left: Int, _ right: Int) -> Int {
@@ -90,6 +91,12 @@ extension HostCall {
         case .uint16: return try tensor.elements(as: UInt16.self).map { UInt64($0) }
         case .uint32: return try tensor.elements(as: UInt32.self).map { UInt64($0) }
         case .uint64: return try tensor.elements(as: UInt64.self)
+        case .float16:
+            return tensor.halfPatterns.map { ordered(Double(Float16(bitPattern: $0))) }
+        case .bfloat16:
+            return tensor.halfPatterns.map {
+                ordered(Double(Float(bitPattern: UInt32($0) << 16)))
+            }
         default: throw failure("elements of type \(tensor.elementType.displayName)")
         }
     }

@@ -15,6 +15,11 @@ extension NativeOperator {
 
     /// An identity at inference; the mask, where asked for, is all true.
     static let dropout = NativeOperator(.dropout) { node in
+        let isTraining = node.optional(2)?.constant.flatMap { HostValue($0)?.reals?.first } ?? 0
+        let ratio = node.optional(1).map { $0.reals?.first ?? 1 } ?? 0.5
+        if isTraining != 0, ratio != 0 {
+            throw node.failure("training mode; only inference is supported")
+        }
         if node.optionalOutput(0) != nil { try node.alias() }
         if let mask = node.optionalOutput(1) { try emitFill(node, mask, bits: 1) }
     }

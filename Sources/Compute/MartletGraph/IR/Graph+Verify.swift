@@ -5,7 +5,7 @@
 public struct GraphViolation: Hashable, Sendable, CustomStringConvertible {
     public enum Kind: String, Sendable {
         case idOutOfRange, severalProducers, staleProducer, staleConsumers, usedBeforeProduced
-        case undefinedValue, duplicateName, constantWithProducer
+        case undefinedValue, duplicateName, constantWithProducer, bodyMismatch
     }
 
     public var kind: Kind
@@ -55,12 +55,35 @@ extension Graph {
         for value in 0..<valueCount where consumers[value].count != uses[value] {
             report(.staleConsumers, "'\(valueNames[value])'")
         }
+        for node in nodes where hasBodies(node) { verifyBodies(of: node, report) }
         var names: Set<String> = []
         for value in inputs + outputs.filter({ !inputs.contains($0) })
         where !names.insert(name(of: value)).inserted {
             report(.duplicateName, "'\(name(of: value))' names two inputs or outputs")
         }
         return violations
+    }
+
+    /// Bodies must be sound themselves, and take what the node gives them.
+    private func verifyBodies(
+        of node: NodeID, _ report: (GraphViolation.Kind, String) -> Void
+    ) {
+        let bodies = bodies(of: node)
+        let stated = attributes[Int(node.index)].values.count { attribute in
+            if case .graph = attribute { true } else { false }
+        }
+        if bodies.count != stated {
+            report(.bodyMismatch, "\(describe(node)): a graph captures what is not there")
+        }
+        for body in bodies {
+            let captured = body.captures.map { inputs(of: node)[$0] }
+            if captured.contains(where: { $0 == nil }) {
+                report(.bodyMismatch, "\(describe(node)), \(body.name): captures an absent input")
+            }
+            for violation in body.graph.verify() {
+                report(violation.kind, "\(describe(node)), \(body.name): \(violation.message)")
+            }
+        }
     }
 
     private func verifyRanges(_ report: (GraphViolation.Kind, String) -> Void) -> Bool {

@@ -136,6 +136,9 @@ public struct Graph: Sendable {
         return value
     }
 
+    /// Leaves only these inputs, by place; the others must have become constants.
+    mutating func keepInputs(_ places: [Int]) { inputs = places.map { inputs[$0] } }
+
     public mutating func addConstant(name: String, _ tensor: Tensor) -> ValueID {
         let value = addValue(name: name)
         setConstant(value, tensor)

@@ -22,6 +22,11 @@ public struct ShapeContext {
     /// Whether control flow's bodies are looked into; a planner has no use for what they say.
     public internal(set) var followsBodies = true
 
+    /// How many graphs there are around the one being looked at.
+    var bodyDepth = 0
+    /// Graphs nested deeper are not looked into: each level doubles the work.
+    static let bodyDepthMax = 6
+
     init(graph: Graph, symbols: FreshSymbols) {
         self.graph = graph
         inputs = []

@@ -59,23 +59,50 @@ public struct ShapeInference: Sendable {
         inputTypes: [ValueType], values: [HostValue?] = [], followsBodies: Bool = true
     ) throws(GraphError) -> InferredTypes {
         guard inputTypes.count == graph.inputs.count else { throw wrongCount(inputTypes.count) }
+        for (input, type) in zip(graph.inputs, inputTypes)
+        where !type.fits(graph.type(of: input)) {
+            throw GraphError(
+                .invalidShape,
+                "input '\(graph.name(of: input))': expected \(graph.type(of: input)), got \(type)")
+        }
+        var context = ShapeContext(graph: graph, symbols: FreshSymbols())
+        context.followsBodies = followsBodies
+        return try run(inputTypes, values, &context)
+    }
+
+    /// What a body makes of inputs of these types; sizes that follow from nothing known are told
+    /// apart from those of the graphs around it.
+    func results(
+        _ inputTypes: [ValueType], symbols: FreshSymbols, bodyDepth: Int
+    ) throws(GraphError) -> [ValueType] {
+        guard inputTypes.count == graph.inputs.count else { throw wrongCount(inputTypes.count) }
+        var context = ShapeContext(graph: graph, symbols: symbols)
+        context.bodyDepth = bodyDepth
+        let inferred = try run(inputTypes, [], &context)
+        return graph.outputs.map { inferred.type(of: $0) }
+    }
+
+    /// What the rule of one node sees once types are known.
+    func context(of node: NodeID, _ inferred: InferredTypes) -> ShapeContext {
+        var context = ShapeContext(graph: graph, symbols: FreshSymbols())
+        context.node = node
+        context.attributes = graph.attributes[Int(node.index)]
+        context.inputs = graph.inputs(of: node).map { $0.map { inferred.type(of: $0) } }
+        return context
+    }
+
+    private func run(
+        _ inputTypes: [ValueType], _ values: [HostValue?], _ context: inout ShapeContext
+    ) throws(GraphError) -> InferredTypes {
         var result = InferredTypes(
             types: graph.valueTypes,
             values: [HostValue?](repeating: nil, count: graph.valueCount))
         for (input, type) in zip(graph.inputs, inputTypes) {
-            guard type.fits(graph.type(of: input)) else {
-                throw GraphError(
-                    .invalidShape,
-                    "input '\(graph.name(of: input))': expected \(graph.type(of: input)), "
-                        + "got \(type)")
-            }
             result.types[Int(input.index)] = type
         }
         for (input, value) in zip(graph.inputs, values) {
             result.values[Int(input.index)] = value
         }
-        var context = ShapeContext(graph: graph, symbols: FreshSymbols())
-        context.followsBodies = followsBodies
         for node in nodes { try infer(node, in: &context, into: &result) }
         return result
     }
@@ -90,6 +117,13 @@ public struct ShapeInference: Sendable {
         _ node: NodeID, in context: inout ShapeContext, into result: inout InferredTypes
     ) throws(GraphError) {
         let index = Int(node.index)
+        if !context.followsBodies && graph.hasBodies(node) {
+            // Their values come to be at the run; only what holds them is known.
+            for case let output? in graph.nodeOutputs[index] {
+                result.types[Int(output.index)].dimensions = nil
+            }
+            return
+        }
         context.inputs.removeAll(keepingCapacity: true)
         context.values.removeAll(keepingCapacity: true)
         context.constants.removeAll(keepingCapacity: true)

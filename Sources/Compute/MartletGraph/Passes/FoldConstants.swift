@@ -43,7 +43,7 @@ public struct FoldConstants: GraphPass {
                 output.map { inferred.type(of: $0) } ?? ValueType()
             }
             // What runs graphs, or makes no tensor, is left to the run.
-            if runsGraphs(node, in: graph) || types.contains(where: { $0.container != .tensor }) {
+            if graph.hasBodies(node) || types.contains(where: { $0.container != .tensor }) {
                 continue
             }
             let size = types.reduce(0) { $0 + (byteCount($1) ?? 0) }
@@ -81,12 +81,6 @@ public struct FoldConstants: GraphPass {
             tensors.append(tensor)
         }
         return tensors
-    }
-
-    private func runsGraphs(_ node: NodeID, in graph: Graph) -> Bool {
-        graph.attributes[Int(node.index)].values.contains { attribute in
-            if case .graph = attribute { true } else { false }
-        }
     }
 
     private func computed(

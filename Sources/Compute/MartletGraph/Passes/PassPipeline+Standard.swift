@@ -7,15 +7,17 @@ extension PassPipeline {
     /// - Parameters:
     ///   - channelsLast: the operators whose implementation takes `layout` = "NHWC"; empty leaves
     ///     every graph channels-first.
+    ///   - foldedBytesMax: the most bytes that constant folding may make.
     ///   - evaluate: computes nodes whose inputs are constants.
     public static func standard(
         channelsLast: Set<OperatorSchema>, disabled: Set<String> = [], verifies: Bool = false,
-        evaluate: @escaping FoldConstants.Evaluator
+        foldedBytesMax: Int = 8 << 30, evaluate: @escaping FoldConstants.Evaluator
     ) -> PassPipeline {
         PassPipeline(
             [
-                DropDeadNodes(), EliminateNoOps(), FoldConstants(evaluate: evaluate),
-                SimplifyShapes(), EliminateNoOps(), MergeCommonNodes(),
+                DropDeadNodes(), EliminateNoOps(),
+                FoldConstants(bytesMax: foldedBytesMax, evaluate: evaluate),
+                InlineConditions(), SimplifyShapes(), EliminateNoOps(), MergeCommonNodes(),
                 FoldBatchNorm(), RecoverLayerNorm(), RecoverGelu(), RecoverAttention(),
                 FuseMatMulEpilogue(), MergeProjections(), FuseConvEpilogue(), FuseSkipLayerNorm(),
                 ConvertLayout(anchors: channelsLast), EliminateTransposes(), EliminateNoOps(),

@@ -125,6 +125,9 @@ extension OperatorSchema {
         OperatorSchema(name, domain: domain) { context throws(GraphError) in
             let data = try context.type(0)
             try context.setOutput(0, outputType ?? data.elementType, data.dimensions)
+            if name == "Identity", data.container != .tensor {
+                return try context.setOutput(type: data)
+            }
             guard integers != nil || reals != nil, context.isKnown(0), var value = context.value(0)
             else { return }
             switch value.elements {

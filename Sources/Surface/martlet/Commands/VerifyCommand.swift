@@ -73,16 +73,18 @@ struct VerifyCommand: AsyncParsableCommand {
         let sets = try ExampleData.sets(in: folder)
         guard !sets.isEmpty else { throw CommandFailure("no test_data_set_* in \(folder)") }
         for set in sets {
-            let inputs = try ExampleData.tensors("input", in: set)
-            let expected = try ExampleData.tensors("output", in: set)
+            let inputs = try ExampleData.values(
+                "input", in: set, session.signature.inputs.map(\.container))
+            let expected = try ExampleData.values(
+                "output", in: set, session.signature.outputs.map(\.container))
             // Later inputs are initialisers' defaults.
             guard inputs.count <= session.signature.inputs.count else {
                 throw CommandFailure(
                     "\(inputs.count) inputs for a model that takes "
                         + "\(session.signature.inputs.count)")
             }
-            var answers = [] as [Tensor]
-            try context.run(inputs, outputs: &answers, cancellation: nil)
+            var answers: [EngineValue] = []
+            try context.run(values: inputs, outputs: &answers, cancellation: nil)
             guard answers.count == expected.count else {
                 throw CommandFailure("\(answers.count) outputs, expected \(expected.count)")
             }
@@ -91,6 +93,27 @@ struct VerifyCommand: AsyncParsableCommand {
                     throw CommandFailure("output \(index): \(difference)")
                 }
             }
+        }
+    }
+}
+
+extension Tolerance {
+    /// What sets two values apart; nil where they agree.
+    fileprivate func difference(_ answer: EngineValue, _ expected: EngineValue) -> String? {
+        switch (answer, expected) {
+        case (.tensor(let answer), .tensor(let expected)): return difference(answer, expected)
+        case (.sequence(let answer), .sequence(let expected)):
+            guard answer.count == expected.count else {
+                return "a sequence of \(answer.count), expected \(expected.count)"
+            }
+            for (index, (answer, expected)) in zip(answer, expected).enumerated() {
+                if let difference = difference(answer, expected) {
+                    return "element \(index): \(difference)"
+                }
+            }
+            return nil
+        case (EngineValue.none, EngineValue.none): return nil
+        default: return "another kind of value"
         }
     }
 }

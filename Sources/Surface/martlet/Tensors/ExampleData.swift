@@ -2,7 +2,9 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletBase
+internal import MartletEngine
 internal import MartletFormats
+internal import MartletGraph
 internal import MartletStorage
 internal import MartletTensor
 
@@ -22,15 +24,20 @@ enum ExampleData {
         return sets
     }
 
-    /// The tensors of one kind, "input" or "output".
-    static func tensors(_ kind: String, in set: String) throws -> [Tensor] {
-        var tensors: [Tensor] = []
+    /// The values of one kind, "input" or "output"; `containers` says what those are that are no
+    /// tensors.
+    static func values(
+        _ kind: String, in set: String, _ containers: [ValueContainer]
+    ) throws -> [EngineValue] {
+        var values: [EngineValue] = []
         for index in 0..<tensorsMax {
             let path = PathName.join(set, "\(kind)_\(index).pb")
             guard FileSystem.isRegularFile(path) else { break }
-            tensors.append(try tensor(path))
+            let file = try MappedFile(path: path)
+            let container = index < containers.count ? containers[index] : .tensor
+            values.append(try value(file.region, container, path))
         }
-        return tensors
+        return values
     }
 
     /// The tolerances that a folder asks for in its file "tolerance", if it has one.
@@ -45,10 +52,41 @@ enum ExampleData {
         return Tolerance(rtol: numbers[0], atol: numbers[1])
     }
 
-    private static func tensor(_ path: String) throws -> Tensor {
+    private static func value(
+        _ region: ByteRegion, _ container: ValueContainer, _ path: String
+    ) throws -> EngineValue {
+        switch container {
+        case .tensor: return .tensor(try tensor(region, path))
+        case .sequence:
+            return .sequence(try parts(region, field: 3).map { try tensor($0, path) })
+        case .optionalTensor, .optionalSequence:
+            if let tensor = try parts(region, field: 3).first {
+                return .tensor(try self.tensor(tensor, path))
+            }
+            guard let sequence = try parts(region, field: 5).first else { return .none }
+            return try value(sequence, .sequence, path)
+        }
+    }
+
+    /// The messages in one field of another.
+    private static func parts(_ region: ByteRegion, field: Int) throws -> [ByteRegion] {
+        var ranges: [Range<Int>] = []
+        try unsafe region.withBytes { bytes in
+            var reader = unsafe ProtobufReader(bytes)
+            while let found = try reader.next() {
+                if found == field {
+                    ranges.append(try reader.range())
+                } else {
+                    try reader.skip()
+                }
+            }
+        }
+        return ranges.compactMap { region.slice(offset: $0.lowerBound, count: $0.count) }
+    }
+
+    private static func tensor(_ region: ByteRegion, _ path: String) throws -> Tensor {
         // An empty tensor's message may itself be empty of data, but never of bytes.
-        let file = try MappedFile(path: path)
-        let proto = try ONNXTensor(file.region)
+        let proto = try ONNXTensor(region)
         guard
             let type = UInt8(exactly: proto.dataType.rawValue).flatMap(ElementType.init(rawValue:))
         else { throw CommandFailure("\(path): elements of type \(proto.dataType)") }

@@ -51,11 +51,11 @@ struct ONNXImporterTests {
         #expect(
             refusal(of: withDomains) == """
                 model 'test': 5 problems
-                - If 'branch': control flow is not supported
                 - ai.onnx.preview.training.Adam of 'c': an operator for training; only inference is \
                 supported
                 - com.example.Foo 'foreign': no operator set of domain 'com.example' is imported
                 - Wavelet 'first': operator not supported
+                - If 'branch': operator not supported
                 - Relu 'last' reads 'missing', which nothing makes
                 """)
     }

@@ -14,6 +14,9 @@ struct ImportedNode {
     var attributes: [String: AttributeValue]
     /// The version of the node's operator set.
     var version: Int64
+    /// Graphs among the attributes, with the operator versions that hold inside.
+    var bodies: [String: ONNXGraph] = [:]
+    var versions: [String: Int64] = [:]
 
     /// "Conv 'stem'": how messages name a node.
     var description: String {
@@ -50,6 +53,8 @@ struct FunctionExpansion {
     private let operators: OperatorSet
     private var result: [ONNXNodeInScope] = []
     private var calls = 0
+    /// Nodes of all graphs so far.
+    private var nodeCount = 0
 
     /// A node, and the operator versions that hold where it was written.
     struct ONNXNodeInScope {
@@ -57,29 +62,28 @@ struct FunctionExpansion {
         var versions: [String: Int64]
     }
 
-    static func nodes(
-        of model: ONNXModel, operators: OperatorSet, problems: inout ImportProblems
-    ) -> [ONNXNodeInScope] {
+    init(model: ONNXModel, operators: OperatorSet) {
         var functions: [Key: ONNXFunction] = [:]
         for function in model.functions {
             let key = Key(
                 domain: function.domain, name: function.name, overload: function.overload)
             functions[key] = function
         }
-        var expansion = FunctionExpansion(functions: functions, operators: operators)
-        let versions = FunctionExpansion.versions(model.operatorSets)
-        for node in model.graph.nodes {
-            expansion.add(node, versions: versions, callers: [], problems: &problems)
-        }
-        return expansion.result
-    }
-
-    private init(functions: [Key: ONNXFunction], operators: OperatorSet) {
         self.functions = functions
         self.operators = operators
     }
 
-    private static func versions(_ sets: [ONNXOperatorSet]) -> [String: Int64] {
+    /// A graph's nodes, function calls replaced.
+    mutating func expand(
+        _ nodes: [ONNXNode], versions: [String: Int64], problems: inout ImportProblems
+    ) -> [ONNXNodeInScope] {
+        result = []
+        for node in nodes { add(node, versions: versions, callers: [], problems: &problems) }
+        defer { result = [] }
+        return result
+    }
+
+    static func versions(_ sets: [ONNXOperatorSet]) -> [String: Int64] {
         var versions: [String: Int64] = [:]
         for set in sets { versions[set.domain] = set.version }
         return versions
@@ -89,7 +93,7 @@ struct FunctionExpansion {
         _ node: ONNXNode, versions: [String: Int64], callers: [Key],
         problems: inout ImportProblems
     ) {
-        guard result.count < ONNXImporter.nodesMax else {
+        guard nodeCount < ONNXImporter.nodesMax else {
             problems.add(
                 .limitExceeded, "more than \(ONNXImporter.nodesMax) nodes after expansion")
             return
@@ -98,6 +102,7 @@ struct FunctionExpansion {
         guard let function = functions[key],
             operators.schema(node.operatorType, domain: node.domain) == nil
         else {
+            nodeCount += 1
             result.append(ONNXNodeInScope(node: node, versions: versions))
             return
         }
@@ -146,19 +151,50 @@ struct FunctionExpansion {
         for attribute in function.attributes + node.attributes {
             actual[attribute.name] = attribute.value
         }
-        func renamed(_ value: String) -> String { names[value] ?? "\(prefix)/\(value)" }
-        return function.nodes.map { inner in
-            var copy = inner
-            copy.name = "\(prefix)/\(inner.name)"
-            copy.inputs = inner.inputs.map(renamed)
-            copy.outputs = inner.outputs.map(renamed)
-            copy.attributes = inner.attributes.compactMap { attribute in
-                guard let reference = attribute.reference, !reference.isEmpty else {
-                    return attribute
-                }
-                return actual[reference].map { ONNXAttribute(name: attribute.name, value: $0) }
+        let renaming = Renaming(names: names, prefix: prefix, attributes: actual)
+        return function.nodes.map { renaming.renamed($0, depth: 0) }
+    }
+}
+
+/// Puts a call's names and attributes into a function's nodes, those of inner graphs included.
+private struct Renaming {
+    let names: [String: String]
+    let prefix: String
+    let attributes: [String: ONNXAttributeValue]
+
+    private func renamed(_ value: String) -> String { names[value] ?? "\(prefix)/\(value)" }
+
+    func renamed(_ node: ONNXNode, depth: Int) -> ONNXNode {
+        var copy = node
+        copy.name = "\(prefix)/\(node.name)"
+        copy.inputs = node.inputs.map(renamed)
+        copy.outputs = node.outputs.map(renamed)
+        copy.attributes = node.attributes.compactMap { attribute in
+            if let reference = attribute.reference, !reference.isEmpty {
+                return attributes[reference].map { ONNXAttribute(name: attribute.name, value: $0) }
             }
-            return copy
+            guard case .graph(let graph)? = attribute.value else { return attribute }
+            // Deeper graphs are refused when they are read.
+            guard depth < ONNXImporter.bodyDepthMax else { return attribute }
+            return ONNXAttribute(
+                name: attribute.name, value: .graph(renamed(graph, depth: depth + 1)))
         }
+        return copy
+    }
+
+    private func renamed(_ graph: ONNXGraph, depth: Int) -> ONNXGraph {
+        var copy = graph
+        copy.nodes = graph.nodes.map { renamed($0, depth: depth) }
+        for index in copy.initializers.indices {
+            copy.initializers[index].name = renamed(copy.initializers[index].name)
+        }
+        for index in copy.inputs.indices {
+            copy.inputs[index].name = renamed(copy.inputs[index].name)
+        }
+        for index in copy.outputs.indices {
+            copy.outputs[index].name = renamed(copy.outputs[index].name)
+        }
+        copy.valueInfo = []
+        return copy
     }
 }

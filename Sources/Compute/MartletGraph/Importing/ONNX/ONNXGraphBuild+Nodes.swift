@@ -6,8 +6,8 @@ internal import MartletTensor
 
 extension ONNXGraphBuild {
     mutating func addNodes(_ scoped: [FunctionExpansion.ONNXNodeInScope]) {
-        for entry in scoped { readNames.formUnion(entry.node.inputs) }
-        readNames.formUnion(model.graph.outputs.map(\.name))
+        for entry in scoped { noteReads(of: entry.node, depth: 0) }
+        readNames.formUnion(source.outputs.map(\.name))
         var nodes: [ImportedNode] = []
         for entry in scoped {
             guard var node = imported(entry) else {
@@ -38,6 +38,7 @@ extension ONNXGraphBuild {
             return nil
         }
         result.version = version
+        result.versions = entry.versions
         if node.domain.isEmpty {
             let known =
                 ONNXImporter.operatorSetVersionMin...ONNXModel.operatorSetVersionMax
@@ -57,6 +58,14 @@ extension ONNXGraphBuild {
         // What version 1 said of memory: which input an output may overwrite.
         for attribute in node.attributes where attribute.name != "consumed_inputs" {
             guard let value = attribute.value else { continue }
+            if case .graph(let body) = value {
+                result.bodies[attribute.name] = body
+                continue
+            }
+            if case .type(let type) = value {
+                addType(type, to: &result)
+                continue
+            }
             guard let read = attributeValue(value, of: result, name: attribute.name) else {
                 if problemsBefore && problems.isEmpty {
                     problems.add(
@@ -76,10 +85,6 @@ extension ONNXGraphBuild {
         switch (node.domain, node.operatorType) {
         case ("ai.onnx.preview.training", _):
             "an operator for training; only inference is supported"
-        case ("", "If"), ("", "Loop"), ("", "Scan"), ("", "SequenceMap"):
-            "control flow is not supported"
-        case ("", let name) where name.contains("Sequence") || name.contains("Optional"):
-            "sequences and optional values are not supported"
         default: nil
         }
     }
@@ -130,16 +135,32 @@ extension ONNXGraphBuild {
     }
 
     private mutating func add(_ node: ImportedNode) {
-        for input in node.inputs where !input.isEmpty && values[input] == nil {
+        for input in node.inputs where !input.isEmpty && lookUp(input) == nil {
             problems.add(.invalidModel, "\(node.description) reads '\(input)', which nothing makes")
         }
         guard let schema = schema(of: node) else {
             problems.add(.unsupported, "\(node.description): operator not supported")
             return
         }
+        var inputs = node.inputs.map { values[$0] }
+        var attributes = node.attributes
+        for name in node.bodies.keys.sorted() {
+            guard let body = node.bodies[name] else { continue }
+            guard let (graph, captured) = self.body(body, name, of: node) else { return }
+            attributes[name] = .graph(graph)
+            var places: [Int64] = []
+            for value in captured {
+                places.append(Int64(inputs.count))
+                inputs.append(value)
+            }
+            attributes[GraphBody.capturesAttribute(of: name)] = .ints(places)
+        }
+        if !node.bodies.isEmpty {
+            attributes[GraphBody.formalAttribute] = .int(Int64(node.inputs.count))
+        }
         graph.addNode(
-            schema, name: node.name, inputs: node.inputs.map { values[$0] },
-            outputs: node.outputs.map { values[$0] }, attributes: node.attributes)
+            schema, name: node.name, inputs: inputs, outputs: node.outputs.map { values[$0] },
+            attributes: attributes)
     }
 
     private func schema(of node: ImportedNode) -> OperatorSchema? {

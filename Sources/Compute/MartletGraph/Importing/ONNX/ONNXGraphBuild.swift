@@ -7,7 +7,7 @@ internal import MartletTensor
 
 /// A graph while its values and nodes are read from an ONNX model.
 struct ONNXGraphBuild {
-    let model: ONNXModel
+    let source: ONNXGraph
     let operators: OperatorSet
     let externalFiles: ONNXExternalFiles
     var problems: ImportProblems
@@ -15,19 +15,26 @@ struct ONNXGraphBuild {
     var values: [String: ValueID] = [:]
     /// Names of values that some node or graph output reads.
     var readNames: Set<String> = []
+    /// Function calls' expansion, shared by all graphs of a model.
+    var expansion: FunctionExpansion
+    /// What a body reads of the graphs around it: names, and the inputs that stand for them.
+    var captures: [(name: String, input: ValueID)] = []
+    /// The values of the graphs around a body.
+    var outer: OuterValues?
     private var declaredTypes: [String: ONNXType] = [:]
     private var madeNames = 0
 
     init(
-        model: ONNXModel, operators: OperatorSet, externalFiles: ONNXExternalFiles,
-        problems: ImportProblems
+        source: ONNXGraph, operators: OperatorSet, externalFiles: ONNXExternalFiles,
+        expansion: FunctionExpansion, problems: ImportProblems
     ) {
-        self.model = model
+        self.source = source
+        self.expansion = expansion
         self.operators = operators
         self.externalFiles = externalFiles
         self.problems = problems
-        graph = Graph(name: model.graph.name)
-        for info in model.graph.valueInfo + model.graph.outputs {
+        graph = Graph(name: source.name)
+        for info in source.valueInfo + source.outputs {
             declaredTypes[info.name] = info.type
         }
     }
@@ -35,7 +42,7 @@ struct ONNXGraphBuild {
     // MARK: Values
 
     mutating func addValues() {
-        for tensor in model.graph.initializers {
+        for tensor in source.initializers {
             guard values[tensor.name] == nil else {
                 problems.add(.invalidModel, "initialiser '\(tensor.name)' is there twice")
                 continue
@@ -47,11 +54,11 @@ struct ONNXGraphBuild {
             }
             values[tensor.name] = graph.addConstant(name: tensor.name, constant)
         }
-        for sparse in model.graph.sparseInitializers {
+        for sparse in source.sparseInitializers {
             problems.add(.unsupported, "initialiser '\(sparse.values.name)' is sparse")
         }
         var inputs: Set<String> = []
-        for info in model.graph.inputs {
+        for info in source.inputs {
             guard inputs.insert(info.name).inserted else {
                 problems.add(.invalidModel, "input '\(info.name)' is there twice")
                 continue
@@ -65,11 +72,14 @@ struct ONNXGraphBuild {
 
     private mutating func inputType(_ info: ONNXValueInfo) -> ValueType {
         guard let type = info.type else {
+            // A body's inputs are of the types that its node is given.
+            if outer != nil { return ValueType() }
             problems.add(.invalidModel, "input '\(info.name)' has no type")
             return ValueType()
         }
-        guard case .tensor(let dataType, let shape) = type else {
-            problems.add(.unsupported, "input '\(info.name)' is not a dense tensor")
+        guard let (dataType, shape, container) = contents(of: type) else {
+            problems.add(
+                .unsupported, "input '\(info.name)' is neither tensor, sequence nor optional value")
             return ValueType()
         }
         guard let elementType = elementType(dataType) else {
@@ -83,7 +93,21 @@ struct ONNXGraphBuild {
             return ValueType(elementType: elementType)
         }
         return ValueType(
-            elementType: elementType, dimensions: dimensions(shape, of: info.name))
+            elementType: elementType, dimensions: dimensions(shape, of: info.name),
+            container: container)
+    }
+
+    /// A type's tensors, and what holds them; nil for types that have no tensors.
+    func contents(
+        of type: ONNXType
+    ) -> (ONNXDataType, shape: [ONNXDimension]?, container: ValueContainer)? {
+        switch type {
+        case .tensor(let type, let shape): (type, shape, .tensor)
+        case .sequence(.tensor(let type, let shape)): (type, shape, .sequence)
+        case .optional(.tensor(let type, let shape)): (type, shape, .optionalTensor)
+        case .optional(.sequence(.tensor(let type, let shape))): (type, shape, .optionalSequence)
+        default: nil
+        }
     }
 
     private func dimensions(_ shape: [ONNXDimension]?, of name: String) -> [Dimension]? {
@@ -97,7 +121,7 @@ struct ONNXGraphBuild {
         }
     }
 
-    private func elementType(_ type: ONNXDataType) -> ElementType? {
+    func elementType(_ type: ONNXDataType) -> ElementType? {
         UInt8(exactly: type.rawValue).flatMap(ElementType.init(rawValue:))
     }
 
@@ -158,34 +182,39 @@ struct ONNXGraphBuild {
 
     /// The constant of this name, where it is one.
     func constant(named name: String?) -> Tensor? {
-        name.flatMap { values[$0] }.flatMap { graph.constant($0) }
+        guard let name else { return nil }
+        if let own = values[name] { return graph.constant(own) }
+        return outer?.find(name) ?? nil
     }
 
     // MARK: Outputs
 
     mutating func addOutputs() {
-        if model.graph.outputs.isEmpty {
+        if source.outputs.isEmpty {
             problems.add(.invalidModel, "the graph has no outputs")
         }
         var seen: Set<String> = []
-        for info in model.graph.outputs {
+        for info in source.outputs {
             guard seen.insert(info.name).inserted else {
                 problems.add(.invalidModel, "output '\(info.name)' is there twice")
                 continue
             }
-            guard let value = values[info.name] else {
+            guard let value = lookUp(info.name) else {
                 problems.add(.invalidModel, "nothing computes the output '\(info.name)'")
                 continue
             }
             graph.outputs.append(value)
+            graph.declaredOutputs.append(declaredType(info.name))
         }
     }
 
     /// The type that the model declares for a value it computes; nothing where it declares none.
     func declaredType(_ name: String) -> ValueType {
-        guard case .tensor(let type, let shape)? = declaredTypes[name] else { return ValueType() }
-        guard (shape?.count ?? 0) <= Shape.rankMax else { return ValueType() }
+        guard let (type, shape, container) = declaredTypes[name].flatMap({ contents(of: $0) }),
+            (shape?.count ?? 0) <= Shape.rankMax
+        else { return ValueType() }
         return ValueType(
-            elementType: elementType(type), dimensions: dimensions(shape, of: name))
+            elementType: elementType(type), dimensions: dimensions(shape, of: name),
+            container: container)
     }
 }

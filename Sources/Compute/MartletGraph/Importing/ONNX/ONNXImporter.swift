@@ -14,6 +14,8 @@ public struct ONNXImporter: Sendable {
     public static let operatorSetVersionMin: Int64 = 1
     /// How deep functions may call functions.
     public static let functionDepthMax = 32
+    /// How deep graphs may be nested in nodes.
+    public static let bodyDepthMax = 8
     /// The most nodes a model may have once its functions are expanded.
     public static let nodesMax = 500_000
 
@@ -37,9 +39,13 @@ public struct ONNXImporter: Sendable {
         of model: ONNXModel, externalFiles: ONNXExternalFiles
     ) throws(GraphError) -> Graph {
         var problems = ImportProblems()
-        let nodes = FunctionExpansion.nodes(of: model, operators: operators, problems: &problems)
+        var expansion = FunctionExpansion(model: model, operators: operators)
+        let nodes = expansion.expand(
+            model.graph.nodes, versions: FunctionExpansion.versions(model.operatorSets),
+            problems: &problems)
         var build = ONNXGraphBuild(
-            model: model, operators: operators, externalFiles: externalFiles, problems: problems)
+            source: model.graph, operators: operators, externalFiles: externalFiles,
+            expansion: expansion, problems: problems)
         build.addValues()
         build.addNodes(nodes)
         build.addOutputs()
@@ -48,6 +54,7 @@ public struct ONNXImporter: Sendable {
         var graph = build.graph.compacted()
         try graph.inferShapes()
         try ResolveAlignment(operators: operators).run(on: &graph)
+        try graph.bindBodies()
         return graph
     }
 }

@@ -113,6 +113,14 @@ extension ONNXConverters {
         return [node]
     }
 
+    /// Version 8 scanned the rows of a batch, each up to a length that input 0 states.
+    @Sendable static func scan(
+        _ node: inout ImportedNode, _ build: inout ONNXGraphBuild
+    ) throws(GraphError) -> [ImportedNode] {
+        if node.version < 9 { node.attributes["batched"] = .int(1) }
+        return [node]
+    }
+
     /// Before version 20 the modes had their images' names.
     @Sendable static func gridSample(
         _ node: inout ImportedNode, _ build: inout ONNXGraphBuild

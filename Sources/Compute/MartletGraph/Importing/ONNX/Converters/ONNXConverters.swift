@@ -43,6 +43,7 @@ enum ONNXConverters {
         "GRU": recurrent,
         "DFT": dft,
         "GridSample": gridSample,
+        "Scan": scan,
         "Squeeze": axesToInput(before: 13),
         "Unsqueeze": axesToInput(before: 13),
         "ReduceSum": axesToInput(before: 13),
