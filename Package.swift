@@ -117,7 +117,7 @@ let modules: [Module] = [
         uses: [
             "MartletBase", "MartletFormats", "MartletImages", "MartletJSON", "MartletStorage",
             "MartletTensor", "MartletGraph", "MartletEngine", "MartletTokenizers",
-            "MartletLanguage", "CMartletPlatform",
+            "MartletLanguage",
         ],
         packages: [collections, logging, metrics, tracing, context, lifecycle],
         isProduct: true),

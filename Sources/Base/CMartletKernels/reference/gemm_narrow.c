@@ -3,8 +3,8 @@
 
 #include "../dispatch/narrow.h"
 
-// The largest magnitude; NaN or infinity when there is one. As bit patterns, magnitudes compare like
-// integers, with NaNs above all.
+// The largest magnitude; NaN or infinity when there is one. As bit patterns, magnitudes compare
+// like integers, with NaNs above all.
 static float largest_magnitude(const float *x, int64_t n) {
     uint32_t most = 0;
     for (int64_t i = 0; i < n; i++) {

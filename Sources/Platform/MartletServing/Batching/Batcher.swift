@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import CMartletPlatform
 package import MartletBase
 internal import Synchronization
 
@@ -86,7 +85,7 @@ package final class Batcher: TimekeeperClient {
     /// How often a caller looks again for an instance that another caller is using, and how long it
     /// spins between (a spin is some 40 nanoseconds): about 10 microseconds in all.
     private static let looksMax = 10
-    private static let spinsPerLook: Int32 = 25
+    private static let spinsPerLook = 25
 
     /// Requests waiting now.
     package var waitingCount: Int { monitor.withLock { guarded.state.waitingCount } }
@@ -103,7 +102,7 @@ package final class Batcher: TimekeeperClient {
         var looks = 0
         while looks < Batcher.looksMax, guarded.state.isWorthAwaiting(item) {
             monitor.unlock()
-            martlet_spin(Batcher.spinsPerLook)
+            spinBriefly(Batcher.spinsPerLook)
             looks += 1
             monitor.lock()
         }
