@@ -134,7 +134,7 @@ struct GRPCServerTests {
         try await serving { port, _ in
             let client = try await RawClient(port: port)
             let answer = try await client.call(
-                "ModelInfer", infer("slow"), [("grpc-timeout", "50m")])
+                "ModelInfer", infer("slow"), [("grpc-timeout", "1S")])
             #expect(answer.code == 4)
             #expect(host.lastRequest?.deadline != nil)
             #expect(host.cancelledCount == 1)
