@@ -176,6 +176,25 @@ for module in modules {
     }
 }
 
+// MARK: Part of the house
+
+/// `MARTLET_ONLY="A B" swift build --build-tests` builds the named modules with their tests and what
+/// those use, for whoever works in one room.
+let wanted: Set<String>? = Context.environment["MARTLET_ONLY"].map { names in
+    let byName = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0) })
+    var found: Set<String> = []
+    // What MartletTesting uses, and with it every test.
+    var open = names.split(separator: " ").map(String.init) + ["MartletServing"]
+    while let name = open.popLast() {
+        guard found.insert(name).inserted, let module = byName[name] else { continue }
+        open += module.uses + module.testUses
+    }
+    return found
+}
+let named = Set((Context.environment["MARTLET_ONLY"] ?? "").split(separator: " ").map(String.init))
+let built = modules.filter { wanted?.contains($0.name) ?? true }
+let tested = built.filter { $0.hasTests && (wanted == nil || named.contains($0.name)) }
+
 // MARK: Targets
 
 let swiftSettings: [SwiftSetting] = [
@@ -235,7 +254,7 @@ func testTarget(_ module: Module) -> Target {
         exclude: [], resources: [], swiftSettings: swiftSettings)
 }
 
-let extraTests: [Target] = [
+let allExtraTests: [Target] = [
     .testTarget(
         name: "TidyTests", dependencies: [], path: "Tests/TidyTests",
         swiftSettings: swiftSettings),
@@ -248,6 +267,8 @@ let extraTests: [Target] = [
         path: "Tests/SimulationTests", swiftSettings: swiftSettings),
 ]
 
+let extraTests = allExtraTests.filter { wanted == nil || named.contains($0.name) }
+
 /// Measured, not shipped: Benchmarks/<name>, built by name for release.
 let benchmarks: [Target] = [
     .executableTarget(
@@ -257,8 +278,9 @@ let benchmarks: [Target] = [
 
 let package = Package(
     name: "martlet",
-    products: modules.filter(\.isProduct).map { .library(name: $0.name, targets: [$0.name]) }
-        + [.executable(name: "martlet", targets: ["martlet"])],
+    products: built.filter(\.isProduct).map { .library(name: $0.name, targets: [$0.name]) }
+        + built.filter { $0.name == "martlet" }
+        .map { .executable(name: $0.name, targets: [$0.name]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -270,6 +292,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-service-context", from: "1.5.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: modules.map(target) + [allocationCounter, testSupport]
-        + modules.filter(\.hasTests).map(testTarget) + extraTests + benchmarks,
+    targets: built.map(target) + [allocationCounter, testSupport] + tested.map(testTarget)
+        + extraTests + (wanted == nil ? benchmarks : []),
     cLanguageStandard: .gnu11)
