@@ -24,7 +24,8 @@ extension KernelSuite {
                 let b = Floats(random: k * n, &generator)
                 let bias = index % 3 == 0 ? nil : Floats(random: n, &generator)
                 let residual = index % 2 == 0 ? nil : Floats(random: m * (n + 2), &generator)
-                for activation in [activations[index % 10], MARTLET_ACTIVATION_NONE] {
+                for activation in [activations[index % activations.count], MARTLET_ACTIVATION_NONE]
+                {
                     let epilogue = unsafe martlet_epilogue_f32(
                         activation, bias: bias, residual: residual, stride: n + 2)
                     unsafe check(

@@ -108,4 +108,4 @@ extension martlet_epilogue_f32 {
 }
 
 /// All activations.
-let activations: [martlet_activation] = (0...9).map { martlet_activation(rawValue: $0) }
+let activations: [martlet_activation] = (0...10).map { martlet_activation(rawValue: $0) }

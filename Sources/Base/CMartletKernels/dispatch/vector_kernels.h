@@ -168,6 +168,7 @@ TARGET static void NAME(activate)(
     case MARTLET_ACTIVATION_TANH: EACH(V(tanh)(v))
     case MARTLET_ACTIVATION_HARD_SWISH: EACH(v * V(clamp)(v * (1.0f / 6) + 0.5f, 0, 1))
     case MARTLET_ACTIVATION_LEAKY_RELU: EACH(v < (VECTOR)(0.0f) ? minimum * v : v)
+    case MARTLET_ACTIVATION_HARD_SIGMOID: EACH(V(clamp)(minimum * v + maximum, 0, 1))
     }
 #undef EACH
 }

@@ -43,7 +43,8 @@ typedef enum martlet_activation {
     MARTLET_ACTIVATION_SIGMOID,
     MARTLET_ACTIVATION_TANH,
     MARTLET_ACTIVATION_HARD_SWISH,  // x * clip(x / 6 + 0.5, 0, 1)
-    MARTLET_ACTIVATION_LEAKY_RELU   // x < 0 ? minimum * x : x
+    MARTLET_ACTIVATION_LEAKY_RELU,  // x < 0 ? minimum * x : x
+    MARTLET_ACTIVATION_HARD_SIGMOID  // clip(minimum * x + maximum, 0, 1)
 } martlet_activation;
 
 /// What happens to a result before it is stored: activation(result + bias[column] + residual).

@@ -19,6 +19,10 @@ float martlet_activate(martlet_activation activation, float x, float minimum, fl
         return x * (gate < 0 ? 0 : gate > 1 ? 1 : gate);
     }
     case MARTLET_ACTIVATION_LEAKY_RELU: return x < 0 ? minimum * x : x;
+    case MARTLET_ACTIVATION_HARD_SIGMOID: {
+        float gate = minimum * x + maximum;
+        return gate < 0 ? 0 : gate > 1 ? 1 : gate;
+    }
     }
     return x;
 }

@@ -121,7 +121,7 @@ func emitScaleShift(_ node: Lowering, scale: Slot, shift: Slot, channels: Int) t
     let rows = Swift.max(outer * channels, 1)
     var epilogue = Epilogue()
     epilogue.bias = shift
-    try epilogue.setActivation(FusedActivation(attributes: node.attributes), node)
+    try epilogue.setActivation(FusedActivation(attributes: node.attributes))
     node.mayReuse(input: 0)
     try unsafe node.emit(
         scaleShiftStep,

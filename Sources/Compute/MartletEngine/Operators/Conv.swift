@@ -29,7 +29,7 @@ extension NativeOperator {
         var epilogue = Epilogue()
         epilogue.bias = node.optional(2)?.slot ?? .none
         epilogue.residualStride = Int64(geometry.outChannels)
-        try epilogue.setActivation(FusedActivation(attributes: node.attributes), node)
+        try epilogue.setActivation(FusedActivation(attributes: node.attributes))
         var from = input.slot
         var to = output.slot
         // A single channel or pixel lies alike in both layouts.

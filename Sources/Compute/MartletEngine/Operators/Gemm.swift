@@ -81,7 +81,7 @@ extension NativeOperator {
         var epilogue = Epilogue()
         epilogue.bias = node.optional(2)?.slot ?? .none
         epilogue.residual = node.optional(3)?.slot ?? .none
-        try epilogue.setActivation(FusedActivation(attributes: node.attributes), node)
+        try epilogue.setActivation(FusedActivation(attributes: node.attributes))
         // The residual may be read and overwritten element by element.
         node.mayReuse(input: 3)
         if right.constant != nil {

@@ -14,7 +14,7 @@ struct Epilogue: BitwiseCopyable {
     var minimum: Float = 0
     var maximum: Float = 0
 
-    mutating func setActivation(_ fused: FusedActivation, _ node: Lowering) throws {
+    mutating func setActivation(_ fused: FusedActivation) {
         switch fused {
         case .none: activation = MARTLET_ACTIVATION_NONE
         case .relu: activation = MARTLET_ACTIVATION_RELU
@@ -31,7 +31,10 @@ struct Epilogue: BitwiseCopyable {
         case .leakyRelu(let slope):
             activation = MARTLET_ACTIVATION_LEAKY_RELU
             minimum = slope
-        case .hardSigmoid: throw node.failure("HardSigmoid cannot be fused")
+        case .hardSigmoid(let alpha, let beta):
+            activation = MARTLET_ACTIVATION_HARD_SIGMOID
+            minimum = alpha
+            maximum = beta
         }
     }
 

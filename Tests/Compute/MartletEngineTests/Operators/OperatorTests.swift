@@ -107,6 +107,19 @@ internal import Testing
         }
     }
 
+    @Test("A convolution takes in a hard sigmoid with its two numbers")
+    func hardSigmoid() throws {
+        let answer = try Self.run(
+            .fusedConv, Self.floats(-3...5, [1, 1, 3, 3]),
+            [Tensor([1, 0, 0, 1] as [Float], shape: [1, 1, 2, 2])],
+            [
+                "activation": .string("HardSigmoid"), "activationAlpha": .float(0.25),
+                "activationBeta": .float(0.5),
+            ])[0]
+        // -2, 0, 4, 6 before it.
+        #expect(try answer.elements(as: Float.self) == [0, 0.5, 1, 1])
+    }
+
     @Test("Numbers that are not 32-bit floats widen and narrow again")
     func widened() throws {
         let answer = try Self.run(.softmax, Tensor([0, 0] as [Double]))[0]
