@@ -178,8 +178,8 @@ for module in modules {
 
 // MARK: Part of the house
 
-/// `MARTLET_ONLY="A B" swift build --build-tests` builds the named modules with their tests and what
-/// those use, for whoever works in one room.
+/// `MARTLET_ONLY="A B" swift build --build-tests` builds the named modules with their tests and
+/// what those use, for whoever works in one room.
 let wanted: Set<String>? = Context.environment["MARTLET_ONLY"].map { names in
     let byName = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0) })
     var found: Set<String> = []
