@@ -4,7 +4,7 @@
 /// Runs a decoder-only language model over rows of many sequences at once, against a cache of keys
 /// and values in blocks. The loop above it knows no model, what is below it no scheduling.
 ///
-/// and values in blocks. The loop above it knows no model, what is below it no scheduling.
+/// One step at a time, by one thread at a time, never the cooperative pool. What a row yields does
 /// not depend on the other rows of its step.
 package protocol DecoderRunner: AnyObject {
     var shape: DecoderShape { get }
