@@ -140,6 +140,14 @@ let modules: [Module] = [
         packages: [nio, nioPosix, nioSSL, logging, metrics, tracing, context, lifecycle],
         isProduct: true),
     Module(
+        name: "MartletProxy", layer: .surface,
+        uses: [
+            "MartletBase", "MartletJSON", "MartletStorage", "MartletWire", "MartletResilience",
+            "MartletGateway", "MartletYAML",
+        ],
+        packages: [nio, nioPosix, nioSSL, logging, lifecycle],
+        isProduct: true),
+    Module(
         name: "MartletGRPC", layer: .surface,
         uses: [
             "MartletBase", "MartletFormats", "MartletWire", "MartletTensor", "MartletServing",
@@ -155,7 +163,7 @@ let modules: [Module] = [
             "MartletGraph", "MartletEngine", "MartletTokenizers", "MartletLanguage",
             "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC", "MartletWire",
             "MartletConfiguration", "MartletYAML", "MartletResilience", "MartletGateway",
-            "CMartletPlatform",
+            "MartletProxy", "CMartletPlatform",
         ],
         packages: [arguments, logging, metrics, tracing, lifecycle, signals], hasTests: false),
 ]

@@ -80,6 +80,15 @@ public struct HTTPHeadWriter: Sendable {
     /// Whole lines that the caller knows to be well formed, line ends included.
     public mutating func lines(_ lines: [UInt8]) { bytes.append(contentsOf: lines) }
 
+    /// Lends the bytes to whoever appends whole lines; `giveBytes` must follow.
+    package mutating func takeBytes() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &bytes)
+        return taken
+    }
+
+    package mutating func giveBytes(_ bytes: consuming [UInt8]) { self.bytes = bytes }
+
     /// Ends the head and hands the bytes over.
     public consuming func finish() -> [UInt8] {
         append("\r\n")

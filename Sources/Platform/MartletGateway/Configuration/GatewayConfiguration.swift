@@ -21,6 +21,8 @@ package struct GatewayConfiguration: Sendable {
         package var position: SourcePosition
         package var address: Address
         package var dialect: Dialect
+        /// The environment variable that holds the upstream's own API key.
+        package var keyVariable: String?
     }
 
     /// Upstreams that can stand in for one another, with how to choose and protect them.
@@ -62,6 +64,7 @@ package struct GatewayConfiguration: Sendable {
         package var standard: Destination?
         package var price: Price?
         package var fallbacks: [Reference] = []
+        package var limits: LimitPolicy?
     }
 
     /// A name that must mean something, and where it was written.
@@ -117,6 +120,8 @@ package struct GatewayConfiguration: Sendable {
     package var routes: [Route] = []
     package var currency = "USD"
     package var requiresPrices = false
+    package var access = AccessConfiguration()
+    package var listen = ListenConfiguration()
 
     package init() {}
 }
@@ -143,6 +148,7 @@ package struct PoolPolicy: Sendable, Hashable {
     package var breaker = CircuitBreaker.Policy()
     package var outliers = OutlierEjection.Policy()
     package var bulkhead = Bulkhead.Policy()
+    package var health: HealthCheckPolicy?
 
     package init() {}
 }

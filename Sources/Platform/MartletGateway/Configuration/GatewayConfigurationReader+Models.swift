@@ -17,7 +17,8 @@ extension GatewayConfigurationReader {
             return
         }
         guard let section = ConfigurationSection(node, what, problems) else { return }
-        section.allow(["versions", "default", "split", "price", "fallback"])
+        section.allow(["versions", "default", "split", "price", "fallback", "limits"])
+        model.limits = readLimits(section)
         if let node = section["versions"],
             let versions = ConfigurationSection(node, "versions of \(what)", problems)
         {

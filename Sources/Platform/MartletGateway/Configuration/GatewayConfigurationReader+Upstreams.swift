@@ -10,12 +10,14 @@ extension GatewayConfigurationReader {
     mutating func readUpstream(_ name: String, _ position: SourcePosition, _ node: YAMLNode) {
         let what = "upstream '\(name)'"
         var dialect = GatewayConfiguration.Upstream.Dialect.openai
+        var keyVariable: String?
         let address: GatewayConfiguration.Upstream.Address?
         if let url = node.text, !node.isNull {
             address = readAddress(url, what, node.position)
         } else {
             guard let section = ConfigurationSection(node, what, problems) else { return }
-            section.allow(["url", "local", "protocol"])
+            section.allow(["url", "local", "protocol", "key_env"])
+            keyVariable = section.text("key_env")
             section.choice("protocol", &dialect)
             switch (section["url"], section["local"]) {
             case (.some(let node), nil):
@@ -30,7 +32,8 @@ extension GatewayConfigurationReader {
         guard let address else { return }
         configuration.upstreams.append(
             GatewayConfiguration.Upstream(
-                name: name, position: position, address: address, dialect: dialect))
+                name: name, position: position, address: address, dialect: dialect,
+                keyVariable: keyVariable))
     }
 
     private func readAddress(
@@ -57,7 +60,7 @@ extension GatewayConfigurationReader {
             guard let section = ConfigurationSection(node, what, problems) else { return }
             section.allow([
                 "members", "balance", "hash_key", "slow_start", "timeout", "attempts", "retries",
-                "breaker", "outliers", "concurrency",
+                "breaker", "outliers", "concurrency", "health",
             ])
             let members = section["members"]
             if let members, members.items == nil {
@@ -118,6 +121,7 @@ extension GatewayConfigurationReader {
             $0.duration("wait", &policy.bulkhead.waitMax)
         }
         readBreaker(pool, &policy.breaker)
+        policy.health = readHealth(pool)
         return policy
     }
 
@@ -142,6 +146,25 @@ extension GatewayConfigurationReader {
             $0.duration("open_max", &breaker.openTimeMax)
             $0.integer("probes", 1...1_000, &breaker.probes)
         }
+    }
+
+    private func readHealth(_ pool: ConfigurationSection) -> HealthCheckPolicy? {
+        guard pool["health"] != nil else { return nil }
+        var health = HealthCheckPolicy()
+        part(pool, "health", ["path", "interval", "timeout", "failures", "successes"]) { section in
+            if let path = section.text("path") {
+                if path.hasPrefix("/"), path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+                    health.path = path
+                } else if let node = section["path"] {
+                    section.wrong("path", "a path that begins with /", node)
+                }
+            }
+            section.duration("interval", &health.interval)
+            section.duration("timeout", &health.timeout)
+            section.integer("failures", 1...1_000, &health.failures)
+            section.integer("successes", 1...1_000, &health.successes)
+        }
+        return health
     }
 
     private func part(

@@ -14,7 +14,10 @@ package struct GatewayConfigurationError: Error, CustomStringConvertible {
 
 /// Reads gateway.yaml: keys, types and ranges. Names are resolved by `RoutingSnapshot`.
 struct GatewayConfigurationReader {
-    static let sections = ["upstreams", "pools", "models", "aliases", "routes", "accounting"]
+    static let sections = [
+        "listen", "identity", "keys", "tenants", "limits", "admin", "log", "upstreams", "pools",
+        "models", "aliases", "routes", "accounting",
+    ]
 
     let problems: ProblemList
     var configuration = GatewayConfiguration()
@@ -37,6 +40,8 @@ struct GatewayConfigurationReader {
         }
         guard let file = ConfigurationSection(root, "gateway.yaml", problems) else { return }
         file.allow(GatewayConfigurationReader.sections)
+        readListen(file)
+        readAccess(file)
         for entry in named(file, "upstreams") {
             readUpstream(entry.key, entry.position, entry.value)
         }
@@ -54,7 +59,7 @@ struct GatewayConfigurationReader {
     }
 
     /// The entries of a section whose keys are names.
-    private func named(_ file: ConfigurationSection, _ key: String) -> [YAMLNode.Entry] {
+    func named(_ file: ConfigurationSection, _ key: String) -> [YAMLNode.Entry] {
         guard let node = file[key], let section = ConfigurationSection(node, key, problems) else {
             return []
         }

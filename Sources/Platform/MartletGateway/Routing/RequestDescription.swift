@@ -72,7 +72,7 @@ package struct RequestDescription: Sendable {
     }
 
     /// A scalar member of a document as text; nil for lists, objects, null and what is not there.
-    static func field(_ path: String, in body: JSONValue) -> String? {
+    package static func field(_ path: String, in body: JSONValue) -> String? {
         var current = body
         for part in path.split(separator: ".") {
             let next: JSONValue? =

@@ -29,12 +29,15 @@ struct RoutingCompiler {
 
     mutating func compile() {
         tables.currency = configuration.currency
+        tables.access = configuration.access
+        tables.listen = configuration.listen
         compilePools()
         compileModels()
         compileAliases()
         compileFallbacks()
         compileStandards()
         compileRoutes()
+        checkAccess()
         warnOfUnused()
     }
 
@@ -45,7 +48,8 @@ struct RoutingCompiler {
             upstreamIndex[upstream.name] = tables.upstreams.count
             tables.upstreams.append(
                 RoutingTables.Upstream(
-                    name: upstream.name, address: upstream.address, dialect: upstream.dialect))
+                    name: upstream.name, address: upstream.address, dialect: upstream.dialect,
+                    keyVariable: upstream.keyVariable))
         }
         for pool in configuration.pools {
             if upstreamIndex[pool.name] != nil {
@@ -110,7 +114,9 @@ struct RoutingCompiler {
         for (index, model) in configuration.models.enumerated() {
             tables.modelIndex[model.name] = index
             tables.models.append(
-                RoutingTables.Model(name: model.name, standard: .model(index), fallbacks: []))
+                RoutingTables.Model(
+                    name: model.name, standard: .model(index), fallbacks: [],
+                    limits: model.limits))
             for version in model.versions {
                 let price = version.price ?? model.price
                 if configuration.requiresPrices, price == nil {

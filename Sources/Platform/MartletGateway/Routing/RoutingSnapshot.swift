@@ -66,6 +66,14 @@ package final class RoutingSnapshot: Sendable {
         return RoutingSnapshot(tables: changed, warnings: warnings)
     }
 
+    /// The same rules with another door.
+    package func listening(host: String?, port: Int?) -> RoutingSnapshot {
+        var changed = tables
+        if let host { changed.listen.host = host }
+        if let port { changed.listen.port = port }
+        return RoutingSnapshot(tables: changed, warnings: warnings)
+    }
+
     /// Fills a request's values from anything that can be asked for them.
     package func request(
         model: String?, _ value: (Attribute) -> String?

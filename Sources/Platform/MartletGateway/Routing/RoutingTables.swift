@@ -9,6 +9,7 @@ package struct RoutingTables: Sendable {
         package var name: String
         package var address: GatewayConfiguration.Upstream.Address
         package var dialect: GatewayConfiguration.Upstream.Dialect
+        package var keyVariable: String?
     }
 
     package struct Member: Sendable, Hashable {
@@ -36,6 +37,7 @@ package struct RoutingTables: Sendable {
         package var name: String
         package var standard: Action
         package var fallbacks: [Int]
+        package var limits: LimitPolicy?
     }
 
     package enum Action: Sendable, Hashable {
@@ -95,6 +97,8 @@ package struct RoutingTables: Sendable {
     /// What requests are asked for, by slot; slot 0 is the path.
     package internal(set) var attributes: [Attribute] = [.path]
     package internal(set) var currency = "USD"
+    package internal(set) var access = AccessConfiguration()
+    package internal(set) var listen = ListenConfiguration()
 
     var predicates: [Predicate] = []
     /// Models and aliases by name.
@@ -138,4 +142,15 @@ package struct RoutingDecision: Sendable, Hashable {
     package var place: Int?
     /// False when the split's key was missing and the place was drawn.
     package var isSticky = true
+
+    package init(
+        outcome: Outcome, rule: Int? = nil, split: Int? = nil, place: Int? = nil,
+        isSticky: Bool = true
+    ) {
+        self.outcome = outcome
+        self.rule = rule
+        self.split = split
+        self.place = place
+        self.isSticky = isSticky
+    }
 }

@@ -11,13 +11,17 @@ internal import MartletYAML
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateway",
-        abstract: "Check the gateway's rules, and explain where a request would go.",
+        abstract: "Route, split, limit and watch model traffic.",
         discussion: """
             The rules are one file, gateway.yaml (Documentation/Gateway.md):
+              martlet gateway --config gateway.yaml
               martlet gateway check gateway.yaml
               martlet gateway explain --config gateway.yaml --request r.json
             """,
-        subcommands: [GatewayCheckCommand.self, GatewayExplainCommand.self])
+        subcommands: [
+            GatewayServeCommand.self, GatewayCheckCommand.self, GatewayExplainCommand.self,
+        ],
+        defaultSubcommand: GatewayServeCommand.self)
 }
 
 /// `martlet gateway check FILE`: everything that is wrong with it, by line.
@@ -84,7 +88,7 @@ struct GatewayExplainCommand: AsyncParsableCommand {
     }
 }
 
-/// What both commands read and print.
+/// What the commands read and print.
 enum GatewayFile {
     private static let bytesMax = 16 << 20
 

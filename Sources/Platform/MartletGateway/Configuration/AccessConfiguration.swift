@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import MartletBase
+package import MartletResilience
+package import MartletYAML
+
+/// How much a key, a tenant or a model may use.
+package struct LimitPolicy: Sendable, Hashable {
+    package struct Rate: Sendable, Hashable {
+        package var rate: TokenBucket.Rate
+        package var burst: Int
+
+        package init(rate: TokenBucket.Rate, burst: Int) {
+            self.rate = rate
+            self.burst = burst
+        }
+    }
+
+    package var requests: Rate?
+    /// Model tokens, in and out.
+    package var tokens: Rate?
+    /// Requests in flight.
+    package var concurrency: Int?
+    /// Output tokens that are reserved for a request that names no maximum.
+    package var reservedOutput = 256
+
+    package init() {}
+}
+
+/// Who may ask for what.
+package struct AccessConfiguration: Sendable {
+    package struct Key: Sendable {
+        package var name: String
+        package var position: SourcePosition
+        /// SHA-256 of the secret; the secret itself is nowhere. Two while it is rotated.
+        package var digests: [Digest] = []
+        package var tenant: String?
+        /// Models that it may use; empty: all.
+        package var models: [GatewayConfiguration.Reference] = []
+        /// Seconds since the epoch; nil: for ever.
+        package var expires: Int64?
+        package var limits: LimitPolicy?
+    }
+
+    package var keys: [Key] = []
+    /// Whether anybody is asked for a key.
+    package var requiresKey = false
+    package var tenants: [(name: String, limits: LimitPolicy)] = []
+    /// For every key that has no limits of its own.
+    package var standardLimits: LimitPolicy?
+    /// Digests of the secrets that open the admin API; empty: it is closed.
+    package var adminDigests: [Digest] = []
+    /// Headers (or other attributes) that say who asks.
+    package var identity: [(Attribute, Attribute)] = [
+        (.user, .header("x-user-id")), (.session, .header("x-session-id")),
+        (.region, .header("x-region")), (.device, .header("x-device")),
+        (.request, .header("x-request-id")),
+    ]
+
+    package init() {}
+}
+
+/// How the gateway's door behaves; changed only by a restart.
+package struct ListenConfiguration: Sendable, Hashable {
+    package var host = "127.0.0.1"
+    package var port = 8080
+    package var threads = 1
+    package var connectionsMax = 16_384
+    package var idle: Duration = .seconds(75)
+    package var header: Duration = .seconds(10)
+    package var body: Duration = .seconds(30)
+    /// How long a client may take none of an answer that waits for it.
+    package var write: Duration = .seconds(30)
+    package var drain: Duration = .seconds(30)
+    package var bodyBytesMax = 64 << 20
+    /// Bytes of a body that are kept to route by and to send again.
+    package var keptBytesMax = 256 << 10
+    /// Bytes of a body that may go by before its model is named.
+    package var searchedBytesMax = 8 << 20
+    package var certificate: String?
+    package var key: String?
+    package var logsRequests = true
+    /// The share of requests that are traced, in millionths.
+    package var tracedShare = 10_000
+
+    package init() {}
+}
+
+/// How a pool's members are asked whether they are well.
+package struct HealthCheckPolicy: Sendable, Hashable {
+    package var path = "/v2/health/ready"
+    package var interval: Duration = .seconds(5)
+    package var timeout: Duration = .seconds(1)
+    /// Failures in a row that take a member out, and successes that bring it back.
+    package var failures = 3
+    package var successes = 1
+
+    package init() {}
+}

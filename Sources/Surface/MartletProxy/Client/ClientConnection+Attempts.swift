@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletResilience
+internal import MartletWire
+internal import NIOCore
+
+extension ClientConnection {
+    // MARK: Asking
+
+    /// Asks one member of the pool.
+    func attempt(isFirst: Bool, freshTo member: Int? = nil) {
+        guard let pool = exchange.pool else { return }
+        let now = shared.time.now()
+        exchange.attemptNumber &+= 1
+        if exchange.deadline.isPast(at: now) {
+            return attemptHasFailed(AttemptFailure(.timeout, "the request's own time is over"))
+        }
+        let choice = member.map { PoolState.Choice.preferred($0) } ?? choice(pool.policy)
+        guard
+            let attempt = pool.begin(
+                choice, tried: exchange.tried, isFirst: isFirst && member == nil, at: now,
+                using: &loop.random)
+        else {
+            let reason =
+                pool.isFull
+                ? "pool '\(pool.name)' has all the requests that it may have"
+                : "nobody of pool '\(pool.name)' can be asked now"
+            return attemptHasFailed(AttemptFailure(.nobody, reason, retryAfter: .seconds(1)))
+        }
+        exchange.attempt = attempt
+        if member == nil { exchange.attempts += 1 }
+        exchange.stage = .waiting
+        let identity = pool.members[attempt.member]
+        let limit = now.advanced(by: pool.policy.timeout)
+        wait(.attempt, until: min(limit, exchange.deadline.instant))
+        let connections = loop.connections(to: identity)
+        if member == nil, let idle = connections.takeIdle() {
+            return ask(idle, at: now)
+        }
+        let number = exchange.attemptNumber
+        connections.connect { [weak self] result in
+            self?.hasConnected(result, number) ?? ClientConnection.giveBack(result)
+        }
+    }
+
+    private static func giveBack(_ result: Result<UpstreamConnection, UpstreamFailure>) {
+        if case .success(let connection) = result { connection.pool.giveBack(connection) }
+    }
+
+    private func hasConnected(
+        _ result: Result<UpstreamConnection, UpstreamFailure>, _ number: UInt64
+    ) {
+        guard number == exchange.attemptNumber, exchange.stage == .waiting, isInRequest else {
+            return ClientConnection.giveBack(result)
+        }
+        switch result {
+        case .success(let connection): ask(connection, at: shared.time.now())
+        case .failure(let failure): attemptHasFailed(AttemptFailure(.connect, failure.message))
+        }
+    }
+
+    private func choice(_ policy: PoolPolicy) -> PoolState.Choice {
+        switch policy.balance {
+        case .leastLoaded: return .leastLoaded
+        case .powerOfTwo: return .powerOfTwo
+        case .weighted: return .weighted
+        case .hash:
+            guard let attribute = policy.hashKey, let runtime = exchange.runtime,
+                let value = value(of: attribute, runtime)
+            else { return .leastLoaded }
+            return .hash(StableHash.hash(value, salt: 0))
+        case .prefix:
+            // The same beginning goes to the same member, which has it in its cache.
+            guard !exchange.body.isEmpty else { return .leastLoaded }
+            return .hash(
+                StableHash.hash(
+                    String(decoding: exchange.body.prefix(512), as: UTF8.self), salt: 1))
+        }
+    }
+
+    private func value(of attribute: Attribute, _ runtime: GatewayRuntime) -> String? {
+        switch attribute {
+        case .header(let name): return parser.head.fields.value(named: name)
+        case .key: return exchange.key.map { runtime.access.keys[$0].name }
+        case .tenant: return exchange.key.flatMap { runtime.access.keys[$0].tenant }
+        case .user:
+            return parser.head.fields.value(named: "x-user-id") ?? exchange.members.user
+        case .session: return parser.head.fields.value(named: "x-session-id")
+        default: return parser.head.fields.value(named: "x-\(attribute)")
+        }
+    }
+
+    // MARK: Sending
+
+    private func ask(_ connection: UpstreamConnection, at now: MonotonicInstant) {
+        exchange.connection = connection
+        exchange.stage = .asked
+        connection.begin(self, method: exchange.method)
+        var bytes: [UInt8] = []
+        swap(&bytes, &loop.scratch)
+        let rename = renaming()
+        var head = RequestHeadComposer(self, connection.pool.identity, rename, at: now)
+        head.compose(into: &bytes)
+        isRequestChunked = head.isChunked
+        if isRequestChunked {
+            unsafe exchange.body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
+            if exchange.isBodyComplete { ChunkedEncoder.appendEnd(to: &bytes) }
+        } else if let rename, let range = rename.range {
+            bytes.append(contentsOf: exchange.body[..<range.lowerBound])
+            bytes.append(contentsOf: rename.quoted)
+            bytes.append(contentsOf: exchange.body[range.upperBound...])
+        } else {
+            bytes.append(contentsOf: exchange.body)
+        }
+        unsafe bytes.withUnsafeBytes { unsafe connection.send($0) }
+        bytes.removeAll(keepingCapacity: bytes.capacity <= 256 << 10)
+        loop.scratch = bytes
+        if exchange.isBodyComplete {
+            connection.endRequest()
+        } else {
+            if exchange.body.count > shared.listen.keptBytesMax {
+                exchange.isReplayable = false
+                exchange.body = []
+            }
+            holdBodyIfNeeded(connection)
+            if !isBodyHeld { process() }
+        }
+    }
+
+    /// What the model is called at the upstream, when that is not what the client calls it.
+    private func renaming() -> ModelRenaming? {
+        guard let runtime = exchange.runtime, let name = exchange.modelName else { return nil }
+        let remote = runtime.snapshot.tables.versions[exchange.version].remoteModel
+        guard remote != name else { return nil }
+        return ModelRenaming(
+            to: remote, range: exchange.scansBody ? exchange.members.modelRange : nil)
+    }
+
+    /// Passes on body bytes that come while the upstream has the request.
+    func forward(body bytes: UnsafeRawBufferPointer) {
+        guard let connection = exchange.connection else { return }
+        if isRequestChunked {
+            var chunk: [UInt8] = []
+            unsafe ChunkedEncoder.append(bytes, to: &chunk)
+            unsafe chunk.withUnsafeBytes { unsafe connection.send($0) }
+        } else {
+            unsafe connection.send(bytes)
+        }
+        holdBodyIfNeeded(connection)
+    }
+
+    private func holdBodyIfNeeded(_ connection: UpstreamConnection) {
+        isBodyHeld = connection.waitingBytes > ClientConnection.waitingBytesMax
+    }
+
+    func endForwardedBody() {
+        guard let connection = exchange.connection else { return }
+        if isRequestChunked {
+            var end: [UInt8] = []
+            ChunkedEncoder.appendEnd(to: &end)
+            unsafe end.withUnsafeBytes { unsafe connection.send($0) }
+        }
+        connection.endRequest()
+        if exchange.stage == .asked { waitForAnswer() }
+    }
+
+    func waitForAnswer() {
+        guard let pool = exchange.pool else { return }
+        let limit = shared.time.now().advanced(by: pool.policy.timeout)
+        wait(
+            exchange.stage == .answering ? .stall : .attempt,
+            until: min(limit, exchange.deadline.instant))
+    }
+
+    // MARK: Failing
+
+    func attemptIsLate() {
+        switch exchange.stage {
+        case .waiting, .asked, .holding:
+            let isOver = exchange.deadline.isPast(at: shared.time.now())
+            attemptHasFailed(
+                AttemptFailure(
+                    .timeout,
+                    isOver ? "the request's own time is over" : "no answer within the time"))
+        default: break
+        }
+    }
+
+    /// Ends the attempt under way, if there is one, with what it says of the upstream.
+    func giveUpAttempt(_ outcome: CircuitBreaker.Outcome, restsFor rest: Duration? = nil) {
+        exchange.attemptNumber &+= 1
+        if let attempt = exchange.attempt {
+            exchange.attempt = nil
+            exchange.pool?.finish(attempt, outcome, restsFor: rest, at: shared.time.now())
+        }
+        if let connection = exchange.connection {
+            exchange.connection = nil
+            if connection.user === self { connection.cancel() }
+        }
+        isBodyHeld = false
+    }
+
+    /// An attempt has failed before its answer reached the client: again, elsewhere, or not?
+    func attemptHasFailed(_ failure: AttemptFailure) {
+        let member = exchange.attempt?.member
+        let isReset = failure.kind == .noAnswer && exchange.connection?.served ?? 0 > 0
+        loop.metrics.failedAttempts += 1
+        // A connection that was closed while it was idle says nothing about its upstream.
+        giveUpAttempt(isReset ? .neutral : failure.outcome, restsFor: failure.retryAfter)
+        exchange.lastFailure = failure
+        exchange.held.removeAll(keepingCapacity: true)
+        let isRepeatable = isRepeatable()
+        if isReset, let member, exchange.isReplayable, isRepeatable {
+            return attempt(isFirst: false, freshTo: member)
+        }
+        if let member { exchange.tried.add(member) }
+        let now = shared.time.now()
+        guard let pool = exchange.pool, !exchange.deadline.isPast(at: now),
+            failure.mayRetry(isRepeatable: isRepeatable, isReplayable: exchange.isReplayable)
+        else { return giveUp(failure) }
+        if failure.kind != .nobody, exchange.attempts < pool.policy.attempts,
+            pool.takeRetry(at: now)
+        {
+            return retry(failure, pool)
+        }
+        if turnToFallback() { return }
+        giveUp(failure)
+    }
+
+    func isRepeatable() -> Bool {
+        if let known = exchange.isRepeatable { return known }
+        let holds = RepeatableRequest.holds(method: requestMethod, path: knownPath)
+        exchange.isRepeatable = holds
+        return holds
+    }
+
+    /// Another member at once; the same one after a wait.
+    private func retry(_ failure: AttemptFailure, _ pool: PoolRuntime) {
+        loop.metrics.retries += 1
+        exchange.retries += 1
+        if exchange.tried.count < pool.members.count { return attempt(isFirst: false) }
+        exchange.tried = TriedMembers()
+        guard
+            let wait = RetryDelay().wait(
+                number: exchange.attempts, retryAfter: failure.retryAfter, using: &loop.random),
+            exchange.deadline.allows(wait: wait, expected: .zero, at: shared.time.now())
+        else {
+            if !turnToFallback() { giveUp(failure) }
+            return
+        }
+        exchange.stage = .waiting
+        waitForNothing()
+        exchange.attemptNumber &+= 1
+        let number = exchange.attemptNumber
+        loop.eventLoop.assumeIsolated().scheduleTask(
+            in: .nanoseconds(wait.nanosecondsSaturating)
+        ) { [weak self] in
+            guard let self, number == exchange.attemptNumber, isInRequest,
+                exchange.stage == .waiting
+            else { return }
+            attempt(isFirst: false)
+        }
+    }
+
+    /// Asks the next model that may stand in; false when there is none.
+    private func turnToFallback() -> Bool {
+        guard let runtime = exchange.runtime, exchange.version >= 0 else { return false }
+        if exchange.triedModels.isEmpty {
+            exchange.triedModels = [
+                runtime.snapshot.tables.versions[exchange.version].model
+            ]
+            exchange.fallbacks = runtime.snapshot.fallbacks(ofVersion: exchange.version)
+        }
+        while exchange.fallbackPlace < exchange.fallbacks.count {
+            let model = exchange.fallbacks[exchange.fallbackPlace]
+            exchange.fallbackPlace += 1
+            guard !exchange.triedModels.contains(model) else { continue }
+            exchange.triedModels.append(model)
+            fillRequest(runtime)
+            let decision = runtime.snapshot.route(
+                fallback: model, loop.routing, draw: exchange.requestID)
+            guard case .version(let version) = decision.outcome else { continue }
+            loop.metrics.fallbacks += 1
+            choose(version, runtime)
+            attempt(isFirst: true)
+            return true
+        }
+        return false
+    }
+
+    private func giveUp(_ failure: AttemptFailure) {
+        fail(
+            failure.status,
+            failure.kind == .timeout ? "upstream_timeout" : "upstream_unavailable",
+            failure.message, retryAfter: failure.retryAfter)
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletJSON
+internal import MartletWire
+internal import MartletYAML
+internal import NIOCore
+
+/// What the gateway answers itself.
+extension ClientConnection {
+    /// Whether the request was for the gateway and not for an upstream.
+    func answersLocally(_ head: HTTPRequestHead) -> Bool {
+        switch knownPath {
+        case "/healthz", "/v2/health/live", "/v2/health/ready":
+            answer(.json(["status": shared.isDraining ? "draining" : "ok"]))
+            return true
+        case "/metrics":
+            answerMetrics()
+            return true
+        default: break
+        }
+        guard knownPath.hasPrefix("/admin/") else { return false }
+        guard let runtime = exchange.runtime, runtime.access.hasAdmin else {
+            fail(404, "no_admin", "the admin API is closed: gateway.yaml has no admin")
+            return true
+        }
+        let isAdmin = unsafe head.fields.bytes.withUnsafeBytes { bytes in
+            guard let secret = secret(head) else { return false }
+            return unsafe runtime.access.isAdmin(UnsafeRawBufferPointer(rebasing: bytes[secret]))
+        }
+        guard isAdmin else {
+            loop.metrics.unauthorized += 1
+            fail(401, "invalid_admin_key", "the admin API needs its own key")
+            return true
+        }
+        exchange.isAdmin = true
+        return true
+    }
+
+    private func answerMetrics() {
+        let futures = shared.loops.map { box in
+            box.eventLoop.submit { box.value.metrics.snapshot() }
+        }
+        exchange.attemptNumber &+= 1
+        let number = exchange.attemptNumber
+        exchange.stage = .waiting
+        EventLoopFuture.whenAllSucceed(futures, on: loop.eventLoop).assumeIsolated()
+            .whenComplete { [weak self] result in
+                guard let self, isInRequest, exchange.attemptNumber == number,
+                    case .success(let parts) = result
+                else { return }
+                var sum = MetricsSnapshot()
+                for part in parts { sum.add(part) }
+                var text = ""
+                MetricsText.write(
+                    sum, connections: shared.connections,
+                    pools: shared.store.load().runtime.pools, into: &text)
+                answer(
+                    LocalAnswer(
+                        status: 200, contentType: "text/plain; version=0.0.4",
+                        body: Array(text.utf8)))
+            }
+    }
+
+    // MARK: Admin
+
+    /// An admin request is there with its body.
+    func answerAdmin() {
+        guard let runtime = exchange.runtime else { return }
+        switch (requestMethod, knownPath) {
+        case ("GET", "/admin/usage"):
+            answer(.json(shared.ledger.json(currency: runtime.snapshot.tables.currency)))
+        case ("GET", "/admin/upstreams"): answer(.json(upstreams(runtime)))
+        case ("POST", "/admin/config"), ("PUT", "/admin/config"): replaceConfiguration()
+        case ("POST", "/admin/rollback"):
+            if shared.store.rollBack() {
+                answer(.json(["generation": .integer(Int64(shared.store.generation))]))
+            } else {
+                fail(409, "nothing_to_roll_back", "there is no earlier configuration")
+            }
+        case ("POST", let path) where path.hasPrefix("/admin/upstreams/"): changeUpstream(path)
+        default: fail(404, "unknown_admin_path", "the admin API has no \(knownPath)")
+        }
+    }
+
+    private func replaceConfiguration() {
+        do throws(GatewayConfigurationError) {
+            let snapshot = try RoutingSnapshot(yaml: exchange.body, file: "request")
+            shared.store.publish(snapshot)
+            answer(
+                .json([
+                    "generation": .integer(Int64(shared.store.generation)),
+                    "warnings": .array(snapshot.warnings.map { .string($0) }),
+                ]))
+        } catch {
+            let problems = error.problems.map { JSONValue.string($0.description) }
+            answer(
+                .json(
+                    [
+                        "error": [
+                            "message": "the configuration is refused",
+                            "code": "bad_configuration", "problems": .array(problems),
+                        ]
+                    ], status: 422))
+        }
+    }
+
+    private func upstreams(_ runtime: GatewayRuntime) -> JSONValue {
+        let pools = runtime.pools.map { pool -> JSONValue in
+            let members = pool.report().map { member -> JSONValue in
+                [
+                    "upstream": .string(member.name),
+                    "in_flight": .integer(Int64(member.inFlight)),
+                    "healthy": .bool(member.isWell), "draining": .bool(member.isDraining),
+                    "ejected": .bool(member.isEjected), "breaker": .string(member.breaker),
+                ]
+            }
+            return ["pool": .string(pool.name), "members": .array(members)]
+        }
+        return ["pools": .array(pools)]
+    }
+
+    /// `POST /admin/upstreams/NAME/drain` and `…/resume`.
+    private func changeUpstream(_ path: String) {
+        let parts = path.split(separator: "/")
+        guard parts.count == 4, parts[3] == "drain" || parts[3] == "resume",
+            let runtime = exchange.runtime
+        else { return fail(404, "unknown_admin_path", "the admin API has no \(path)") }
+        var found = false
+        for pool in runtime.pools {
+            for (index, member) in pool.members.enumerated() where member.name == parts[2] {
+                pool.setDraining(index, parts[3] == "drain")
+                found = true
+            }
+        }
+        guard found else {
+            return fail(404, "unknown_upstream", "there is no upstream '\(parts[2])'")
+        }
+        answer(.json(["upstream": .string(String(parts[2])), "state": .string(String(parts[3]))]))
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletResilience
+internal import MartletWire
+internal import NIOCore
+
+extension ClientConnection {
+    // MARK: Head
+
+    /// A request's head is there: who asks, and is the body needed to decide where it goes?
+    func beginRequest() {
+        let now = shared.time.now()
+        let head = parser.head
+        exchange.begin(loop.runtime(), at: now)
+        isInRequest = true
+        isRequestChunked = false
+        exchange.requestID = loop.random.next()
+        exchange.method = head.method
+        exchange.keepsAlive = head.keepsAlive
+        exchange.isOldVersion = head.minorVersion == 0
+        exchange.isRepeatable = nil
+        takePath(head)
+        if answersLocally(head) { return }
+        guard authenticate(head, at: now) else { return }
+        exchange.deadline = deadline(head, at: now)
+        exchange.modelName = modelInPath()
+        exchange.scansBody =
+            head.method == .post && exchange.modelName == nil && head.contentLength != 0
+        if head.expectsContinue, inbound.readableBytes == 0 { sendContinue() }
+        if !needsBody { route() }
+    }
+
+    /// Whether the body decides where the request goes.
+    private var needsBody: Bool {
+        exchange.scansBody || parser.head.contentLength == 0
+            || exchange.runtime?.needsBody ?? false
+            || parser.head.contentLength ?? .max
+                <= shared.listen.keptBytesMax
+    }
+
+    private func takePath(_ head: HTTPRequestHead) {
+        let range = head.path
+        let isSame =
+            range.count == knownPathBytes.count
+            && head.fields.bytes[range].elementsEqual(knownPathBytes)
+        guard !isSame else { return }
+        knownPathBytes = Array(head.fields.bytes[range])
+        knownPath = String(decoding: knownPathBytes, as: UTF8.self)
+    }
+
+    /// NAME in `/v2/models/NAME/…`.
+    private func modelInPath() -> String? {
+        guard knownPath.hasPrefix("/v2/models/") else { return nil }
+        let rest = knownPath.dropFirst("/v2/models/".count)
+        let name = rest.prefix { $0 != "/" }
+        return name.isEmpty ? nil : String(name)
+    }
+
+    /// The client's own time limit: `X-Request-Timeout: 30`, `1.5s` or `500ms`.
+    private func deadline(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Deadline {
+        guard let value = head.fields["x-request-timeout"],
+            let time = RequestTimeout.read(value)
+        else { return .never }
+        return Deadline(after: time, from: now)
+    }
+
+    // MARK: Who asks
+
+    /// Answers and returns false when nobody known asks.
+    private func authenticate(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Bool {
+        guard let runtime = exchange.runtime, runtime.access.requiresKey else { return true }
+        guard let secret = secret(head) else {
+            loop.metrics.unauthorized += 1
+            fail(401, "missing_api_key", "an API key is needed: Authorization: Bearer KEY")
+            return false
+        }
+        if let known = knownKey, knownIn == ObjectIdentifier(runtime), isKnown(secret, head),
+            runtime.access.keys[known].expires == nil
+        {
+            exchange.key = known
+            return true
+        }
+        let answer = unsafe head.fields.bytes.withUnsafeBytes {
+            unsafe runtime.access.look(
+                UnsafeRawBufferPointer(rebasing: $0[secret]),
+                realSeconds: loop.epochSeconds(at: now))
+        }
+        switch answer {
+        case .known(let key):
+            exchange.key = key
+            knownKey = key
+            knownIn = ObjectIdentifier(runtime)
+            knownSecret = Array(head.fields.bytes[secret])
+            return true
+        case .expired, .unknown:
+            loop.metrics.unauthorized += 1
+            badSecrets += 1
+            if badSecrets >= 10 { exchange.keepsAlive = false }
+            if answer == .expired {
+                fail(401, "expired_api_key", "this API key has expired")
+            } else {
+                fail(401, "invalid_api_key", "this API key is not known")
+            }
+            return false
+        }
+    }
+
+    /// Where the secret stands in the head: a bearer token, or X-Api-Key.
+    func secret(_ head: HTTPRequestHead) -> Range<Int>? {
+        if let range = head.fields.range(of: "authorization") {
+            let start = range.lowerBound + 7
+            guard range.count > 7,
+                head.fields.matches(range.lowerBound..<start, "bearer ")
+            else { return nil }
+            return start..<range.upperBound
+        }
+        return head.fields.range(of: "x-api-key")
+    }
+
+    /// Whether the secret is the one looked up last; takes the same time wherever they differ.
+    private func isKnown(_ secret: Range<Int>, _ head: HTTPRequestHead) -> Bool {
+        guard secret.count == knownSecret.count else { return false }
+        var difference: UInt8 = 0
+        for offset in 0..<secret.count {
+            difference |= head.fields.bytes[secret.lowerBound + offset] ^ knownSecret[offset]
+        }
+        return difference == 0
+    }
+
+    // MARK: Body
+
+    /// Takes the body's next bytes.
+    func take(body bytes: UnsafeRawBufferPointer) {
+        exchange.bodyBytes += bytes.count
+        switch exchange.stage {
+        case .collecting:
+            unsafe exchange.body.append(contentsOf: bytes)
+            if exchange.scansBody { unsafe exchange.members.read(bytes) }
+        case .waiting, .asked, .holding, .answering:
+            if exchange.scansBody { unsafe exchange.members.read(bytes) }
+            if exchange.isReplayable || exchange.stage == .waiting {
+                unsafe exchange.body.append(contentsOf: bytes)
+            }
+            if exchange.stage != .waiting { unsafe forward(body: bytes) }
+            if exchange.body.count > shared.listen.keptBytesMax, exchange.stage != .waiting {
+                exchange.isReplayable = false
+                exchange.body = []
+            }
+        case .over: break
+        }
+    }
+
+    /// More of the body has come: is there enough to go by?
+    func bodyHasGrown() {
+        if exchange.isAdmin, exchange.stage == .collecting { return checkSearched() }
+        if exchange.stage == .waiting, exchange.body.count > shared.listen.keptBytesMax {
+            isBodyHeld = true
+        }
+        if exchange.stage != .collecting {
+            if exchange.scansBody, exchange.members.hasDuplicate { refuseDuplicate() }
+            return
+        }
+        guard exchange.body.count > shared.listen.keptBytesMax,
+            !(exchange.runtime?.needsBody ?? false)
+        else { return checkSearched() }
+        if !exchange.scansBody || exchange.members.hasModel { return route() }
+        checkSearched()
+    }
+
+    private func checkSearched() {
+        guard exchange.body.count > shared.listen.searchedBytesMax else { return }
+        fail(
+            413, "model_not_found_in_body",
+            "the first \(shared.listen.searchedBytesMax) bytes of the body do not say what the "
+                + "request is routed by")
+    }
+
+    func bodyIsComplete() {
+        switch exchange.stage {
+        case .collecting where exchange.isAdmin: answerAdmin()
+        case .collecting: route()
+        case .over: resumeReading()
+        case .waiting: break
+        case .asked, .holding, .answering:
+            if exchange.scansBody, exchange.members.hasDuplicate { return refuseDuplicate() }
+            endForwardedBody()
+        }
+    }
+
+    /// Two readers would take two different models.
+    private func refuseDuplicate() {
+        guard exchange.stage != .answering else { return abort() }
+        giveUpAttempt(.neutral)
+        fail(400, "duplicate_member", "a member of the body that decides its way comes twice")
+    }
+
+    func bodyIsLate() {
+        guard isInRequest, exchange.stage == .collecting else { return abort() }
+        refuse(WireError(.limitExceeded, status: 408, "the body took too long to arrive"))
+    }
+}
+
+/// The client's time limit as `X-Request-Timeout` has it.
+enum RequestTimeout {
+    /// Reads seconds ("30", "1.5", "1.5s") or milliseconds ("500ms"); nil for anything else.
+    static func read(_ text: String) -> Duration? {
+        let isMilliseconds = text.hasSuffix("ms")
+        let digits =
+            isMilliseconds ? text.dropLast(2) : text.hasSuffix("s") ? text.dropLast() : text[...]
+        guard let value = Double(digits), value > 0, value < 1e9 else { return nil }
+        return .nanoseconds(Int64(value * (isMilliseconds ? 1e6 : 1e9)))
+    }
+}

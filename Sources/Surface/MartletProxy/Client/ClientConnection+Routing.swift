@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletJSON
+internal import MartletWire
+
+extension ClientConnection {
+    /// Decides where the request goes, asks its limits, and makes the first attempt.
+    func route() {
+        guard let runtime = exchange.runtime else { return }
+        if exchange.scansBody {
+            if exchange.members.hasDuplicate {
+                return fail(
+                    400, "duplicate_member",
+                    "a member of the body that decides its way comes twice")
+            }
+            exchange.modelName = exchange.members.model
+        }
+        fillRequest(runtime)
+        let decision = runtime.snapshot.route(loop.routing, draw: exchange.requestID)
+        exchange.decision = decision
+        switch decision.outcome {
+        case .unknownModel:
+            guard let name = exchange.modelName else {
+                return fail(
+                    404, "no_route",
+                    "no route matches \(knownPath), and the request names no model")
+            }
+            fail(404, "model_not_found", "there is no model '\(name)' here")
+        case .refused(let index):
+            let refusal = runtime.snapshot.tables.refusals[index]
+            fail(refusal.status, "refused", refusal.message)
+        case .version(let version): admit(version, runtime)
+        }
+    }
+
+    /// Asks the limits of the key, its tenant and the model.
+    private func admit(_ version: Int, _ runtime: GatewayRuntime) {
+        let tables = runtime.snapshot.tables
+        let model = tables.versions[version].model
+        if let key = exchange.key, let allowed = runtime.access.keys[key].models,
+            !allowed.contains(model)
+        {
+            return fail(
+                403, "model_not_allowed",
+                "this API key may not use the model '\(tables.models[model].name)'")
+        }
+        let keyLimiter = exchange.key.flatMap { runtime.keyLimiters[$0] }
+        let tenantLimiter = exchange.key.flatMap { runtime.tenantLimiters[$0] }
+        let modelLimiter = runtime.modelLimiters[model]
+        exchange.inputEstimate = TokenUsage.estimate(
+            bytes: max(exchange.bodyBytes, parser.head.contentLength ?? 0))
+        if keyLimiter != nil || tenantLimiter != nil || modelLimiter != nil {
+            do throws(LimitRefusal) {
+                holds = try LimitHolds(
+                    key: keyLimiter, tenant: tenantLimiter, model: modelLimiter,
+                    outputTokens: exchange.members.outputTokensMax,
+                    inputTokens: exchange.inputEstimate, at: exchange.began)
+            } catch {
+                loop.metrics.limited += 1
+                return fail(
+                    429, "\(error.kind.rawValue)_limit_exceeded", describe(error),
+                    retryAfter: error.retryAfter)
+            }
+        }
+        choose(version, runtime)
+        attempt(isFirst: true)
+    }
+
+    /// Turns to a version: its pool is the one to ask from here on.
+    func choose(_ version: Int, _ runtime: GatewayRuntime) {
+        exchange.version = version
+        exchange.pool = runtime.pools[runtime.snapshot.tables.versions[version].pool]
+        exchange.tried = TriedMembers()
+        exchange.attempts = 0
+    }
+
+    private func describe(_ refusal: LimitRefusal) -> String {
+        let what =
+            switch refusal.kind {
+            case .requests: "requests per time"
+            case .tokens: "tokens per time"
+            case .concurrency: "requests at one time"
+            }
+        return refusal.retryAfter == nil
+            ? "this request needs more than the limit of \(what) ever allows"
+            : "the limit of \(what) is reached"
+    }
+
+    // MARK: What rules ask for
+
+    func fillRequest(_ runtime: GatewayRuntime) {
+        loop.routing.model = exchange.modelName
+        if loop.routing.values.count != runtime.sources.count {
+            loop.routing.values = Array(repeating: nil, count: runtime.sources.count)
+        }
+        let body: JSONValue? =
+            runtime.needsBody && !exchange.body.isEmpty
+            ? try? JSONValue(parsing: exchange.body) : nil
+        for index in runtime.sources.indices {
+            loop.routing.values[index] = value(runtime.sources[index], runtime, body)
+        }
+    }
+
+    private func value(
+        _ source: GatewayRuntime.Source, _ runtime: GatewayRuntime, _ body: JSONValue?
+    ) -> String? {
+        let head = parser.head
+        switch source {
+        case .path: return knownPath
+        case .method: return requestMethod
+        case .tenant: return exchange.key.flatMap { runtime.access.keys[$0].tenant }
+        case .key: return exchange.key.map { runtime.access.keys[$0].name }
+        case .header(let name):
+            return head.fields.range(named: name).map(head.fields.string)
+        case .user(let header):
+            return head.fields.range(named: header).map(head.fields.string)
+                ?? exchange.members.user
+        case .query(let name): return query(name, head)
+        case .field(let path):
+            return body.flatMap { RequestDescription.field(path, in: $0) }
+        }
+    }
+
+    /// The method as it was written.
+    var requestMethod: String {
+        if exchange.method != .other { return exchange.method.rawValue }
+        let bytes = parser.head.fields.bytes
+        return String(decoding: bytes.prefix { $0 != 0x20 }, as: UTF8.self)
+    }
+
+    private func query(_ name: String, _ head: HTTPRequestHead) -> String? {
+        for pair in head.fields.string(head.query).split(separator: "&") {
+            let parts = pair.split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts[0] == name { return parts.count > 1 ? String(parts[1]) : "" }
+        }
+        return nil
+    }
+}

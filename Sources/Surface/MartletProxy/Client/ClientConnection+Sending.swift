@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletWire
+internal import NIOCore
+
+extension ClientConnection {
+    /// Sends what has been put together in the loop's scratch.
+    func flushScratch() {
+        guard !loop.scratch.isEmpty else { return }
+        send(loop.scratch)
+        loop.scratch.removeAll(keepingCapacity: loop.scratch.capacity <= 256 << 10)
+    }
+
+    func send(_ bytes: [UInt8]) {
+        guard let context, !isClosed else { return }
+        let mustWrite = unsafe bytes.withUnsafeBytes {
+            unsafe outlet?.send($0, isActive: context.channel.isActive) ?? false
+        }
+        if mustWrite { writePiece(context) }
+        let waiting = outlet?.waitingBytes ?? 0
+        guard waiting > ClientConnection.waitingBytesMax, !holdsUpstream,
+            let connection = exchange.connection
+        else { return }
+        holdsUpstream = true
+        connection.hold(true)
+        wait(.write, shared.listen.write)
+    }
+
+    private func writePiece(_ context: ChannelHandlerContext) {
+        guard let piece = outlet?.nextPiece() else { return }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { [self] in pieceHasLeft($0) }
+        context.writeAndFlush(wrapOutboundOut(piece), promise: written)
+    }
+
+    private func pieceHasLeft(_ result: Result<Void, any Error>) {
+        guard case .success = result, let context, outlet != nil else { return abort() }
+        outlet?.pieceHasLeft()
+        let waiting = outlet?.waitingBytes ?? 0
+        if waiting > 0 { writePiece(context) }
+        if holdsUpstream, waiting <= ClientConnection.waitingBytesMax / 4 {
+            holdsUpstream = false
+            waitForAnswer()
+            exchange.connection?.hold(false)
+        } else if holdsUpstream || (!isInRequest && waiting > 0) {
+            // It takes some: the clock begins anew.
+            wait(.write, shared.listen.write)
+        }
+        if waiting == 0, isClosing { closeNow() }
+    }
+
+    /// Closes once everything has left. Lingering ends our side only and throws away what still
+    /// comes, so that the client can read the answer before its system hears that nobody listens.
+    func closeAfterSending(lingering: Bool) {
+        isClosing = true
+        lingers = lingering
+        inbound.clear()
+        if outlet?.waitingBytes ?? 0 == 0 {
+            closeNow()
+        } else {
+            wait(.write, shared.listen.write)
+        }
+    }
+
+    private func closeNow() {
+        guard lingers, let context else { return abort() }
+        wait(.linger, .seconds(2))
+        context.close(mode: .output).assumeIsolated().whenFailure { [self] _ in abort() }
+    }
+
+    /// Asks a client that waits with its body to go on.
+    func sendContinue() {
+        send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Logging
+internal import MartletBase
+internal import MartletGateway
+internal import MartletWire
+
+extension ClientConnection {
+    /// The exchange is over: limits get back what was not used, accounts and metrics what was.
+    func settle() {
+        let now = shared.time.now()
+        let usage = usage()
+        if holds != nil {
+            holds?.settle(usedTokens: usage?.total ?? 0, at: now)
+            holds = nil
+        }
+        let taken = exchange.began.nanoseconds(to: now)
+        let counters = loop.metrics.counters(exchange.version, exchange.runtime)
+        counters.record(status: exchange.status, nanoseconds: taken)
+        if let first = exchange.firstByte {
+            counters.recordFirstByte(nanoseconds: exchange.began.nanoseconds(to: first))
+        }
+        if let usage, let runtime = exchange.runtime {
+            counters.inputTokens += usage.input
+            counters.outputTokens += usage.output
+            loop.account(exchange.key, exchange.version, runtime).add(usage)
+        }
+        if shared.listen.logsRequests { log(usage, nanoseconds: taken) }
+    }
+
+    /// What is billed: what the upstream says it was; without that, an estimate of what reached the
+    /// client. Nothing for answers that failed.
+    private func usage() -> TokenUsage? {
+        guard exchange.status == 200, exchange.version >= 0 else { return nil }
+        if exchange.isEventStream {
+            guard exchange.checksEvents else { return nil }
+            if let usage = exchange.events.usage { return usage }
+            guard exchange.events.contentEvents > 0 else { return nil }
+            return TokenUsage(
+                input: exchange.inputEstimate, output: exchange.events.contentEvents,
+                isEstimated: true)
+        }
+        guard exchange.readsUsage else { return nil }
+        return exchange.usageScanner.members[0]?.json.flatMap(TokenUsage.init(json:))
+    }
+
+    private func log(_ usage: TokenUsage?, nanoseconds: Int64) {
+        guard shared.logger.logLevel <= .info else { return }
+        var metadata: Logger.Metadata = [
+            "request_id": "\(RequestIDText.of(exchange.requestID))",
+            "method": "\(requestMethod)", "path": "\(knownPath)",
+            "status": "\(exchange.status)", "bytes": "\(exchange.answerBytes)",
+            "milliseconds": "\(Double(nanoseconds / 1_000) / 1_000)",
+        ]
+        if let runtime = exchange.runtime {
+            let tables = runtime.snapshot.tables
+            if exchange.version >= 0 {
+                let version = tables.versions[exchange.version]
+                metadata["model"] = "\(tables.models[version.model].name)"
+                metadata["version"] = "\(version.label)"
+            }
+            if let rule = exchange.decision.rule, exchange.version >= 0 {
+                metadata["route"] = "\(tables.rules[rule].name)"
+            }
+            if let split = exchange.decision.split, exchange.version >= 0,
+                let experiment = tables.splits[split].experiment
+            {
+                metadata["experiment"] = "\(experiment)"
+            }
+            if let key = exchange.key { metadata["key"] = "\(runtime.access.keys[key].name)" }
+        }
+        if exchange.retries > 0 { metadata["retries"] = "\(exchange.retries)" }
+        if let failure = exchange.lastFailure { metadata["failure"] = "\(failure.message)" }
+        if exchange.isCut { metadata["cut"] = "true" }
+        if let usage {
+            metadata["input_tokens"] = "\(usage.input)"
+            metadata["output_tokens"] = "\(usage.output)"
+        }
+        shared.logger.info("request", metadata: metadata)
+    }
+}
+
+/// Request ids as they are written.
+enum RequestIDText {
+    static func of(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}

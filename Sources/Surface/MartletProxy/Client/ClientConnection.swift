@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Logging
+internal import MartletBase
+internal import MartletGateway
+internal import MartletWire
+internal import NIOCore
+
+/// One client's connection: takes requests apart, has them admitted, routed and asked, and relays
+/// the answers. Lives on one event loop, as the upstream's connection that it uses does: nothing
+/// is handed from thread to thread.
+final class ClientConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// What the connection waits for, and with it how long.
+    enum Due { case idle, head, body, attempt, stall, write, linger }
+
+    let shared: ProxyShared
+    let loop: ProxyLoop
+    var parser: HTTPRequestParser
+    var exchange = Exchange()
+    var holds: LimitHolds?
+    var context: ChannelHandlerContext?
+    var outlet: Outlet?
+    var inbound = ByteBuffer()
+    /// The X-Forwarded-For value: who is at the other end.
+    var address: [UInt8] = []
+    var isEncrypted: Bool { shared.listen.certificate != nil }
+    /// The secret that was looked up last, with what it was: clients keep to one.
+    var knownSecret: [UInt8] = []
+    var knownKey: Int?
+    var knownIn: ObjectIdentifier?
+    var badSecrets = 0
+    /// The path that was asked for last, as a string.
+    var knownPathBytes: [UInt8] = []
+    var knownPath = ""
+    /// A request's head has been read and its answer has not been finished.
+    var isInRequest = false
+    /// The upstream is behind with the request's body.
+    var isBodyHeld = false
+    /// The upstream's reading stands still, because the client is behind.
+    var holdsUpstream = false
+    /// Nothing more is read; closes when what waits has left.
+    var isClosing = false
+    var lingers = false
+    var isRequestChunked = false
+    private(set) var isClosed = false
+    private var isProcessing = false
+    private var isReadHeld = false
+    private var inputHasEnded = false
+    private var due: (kind: Due, at: MonotonicInstant)?
+    private var timer: Scheduled<Void>?
+    private var timerRings = MonotonicInstant(nanoseconds: .max)
+
+    /// An answer's bytes that may wait for a client before its upstream is held.
+    static let waitingBytesMax = 256 << 10
+    private static let pipelineBytesMax = 64 << 10
+
+    init(shared: ProxyShared, loop: ProxyLoop) {
+        self.shared = shared
+        self.loop = loop
+        var limits = HTTPLimits()
+        limits.bodyBytesMax = shared.listen.bodyBytesMax
+        parser = HTTPRequestParser(limits: limits)
+    }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        finishConnection()
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        finishConnection()
+        context.fireChannelInactive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard outlet == nil else { return }
+        outlet = Outlet(context.channel, isEncrypted: isEncrypted)
+        address = Array((context.channel.remoteAddress?.ipAddress ?? "unknown").utf8)
+        loop.add(self)
+        wait(.idle, shared.listen.idle)
+    }
+
+    private func finishConnection() {
+        guard !isClosed else { return }
+        isClosed = true
+        isClosing = true
+        timer?.cancel()
+        timer = nil
+        due = nil
+        loop.remove(self)
+        if isInRequest { clientHasGone() }
+        outlet = nil
+        shared.release()
+    }
+
+    /// Takes no further request: closes at once when idle, after the answer otherwise.
+    func drain() {
+        if !isInRequest, parser.isBetweenRequests { abort() }
+    }
+
+    func abort() {
+        context?.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    // MARK: Reading
+
+    private var isReading: Bool {
+        guard !isClosing else { return false }
+        return isInRequest ? !exchange.isBodyComplete && !isBodyHeld : true
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if isClosing { return }
+        var buffer = unwrapInboundIn(data)
+        if inbound.readableBytes == 0 {
+            inbound = buffer
+        } else {
+            inbound.writeBuffer(&buffer)
+        }
+        buffer = ByteBuffer()
+        process()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if !isReading, !isClosing, inbound.readableBytes > ClientConnection.pipelineBytesMax {
+            isReadHeld = true
+        } else {
+            context.read()
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { abort() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Takes apart what has come, as far as that may be done now.
+    func process() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        takeApart()
+        isProcessing = false
+        if inbound.readableBytes == 0 {
+            // The channel uses its buffer again when nobody else holds it.
+            inbound = ByteBuffer()
+        } else {
+            inbound.discardReadBytes()
+        }
+        if isReading, isReadHeld {
+            isReadHeld = false
+            context?.read()
+        }
+    }
+
+    private func takeApart() {
+        while isReading {
+            let before = inbound.readableBytes
+            do throws(WireError) {
+                switch try step() {
+                case .needMore:
+                    if inbound.readableBytes == before || inbound.readableBytes == 0 {
+                        return settleReading()
+                    }
+                case .head: beginRequest()
+                case .body: bodyHasGrown()
+                case .end:
+                    exchange.isBodyComplete = true
+                    bodyIsComplete()
+                }
+            } catch {
+                return refuse(error)
+            }
+        }
+    }
+
+    /// One step of the parser; the body's bytes go where they are kept or straight on.
+    private func step() throws(WireError) -> HTTPRequestParser.Event {
+        let outcome = unsafe inbound.withUnsafeReadableBytes {
+            bytes -> Result<HTTPRequestParser.Step, WireError> in
+            do throws(WireError) {
+                let step = try unsafe parser.step(bytes)
+                if case .body(let range) = step.event {
+                    unsafe take(body: UnsafeRawBufferPointer(rebasing: bytes[range]))
+                }
+                return .success(step)
+            } catch { return .failure(error) }
+        }
+        let step = try outcome.get()
+        inbound.moveReaderIndex(forwardBy: step.consumed)
+        return step.event
+    }
+
+    /// Waits for more bytes: sets the clock for what is missing.
+    private func settleReading() {
+        if isInRequest {
+            if exchange.stage == .collecting { wait(.body, shared.listen.body) }
+        } else if parser.isBetweenRequests, inbound.readableBytes == 0 {
+            if due?.kind != .idle { wait(.idle, shared.listen.idle) }
+        } else if due?.kind != .head {
+            wait(.head, shared.listen.header)
+        }
+    }
+
+    /// Goes on with the next request once an answer has been handed over.
+    func resumeReading() {
+        isInRequest = false
+        guard !isClosing else { return }
+        if shared.isDraining, inbound.readableBytes == 0 { return abort() }
+        if outlet?.waitingBytes ?? 0 > 0 {
+            wait(.write, shared.listen.write)
+        } else {
+            wait(.idle, shared.listen.idle)
+        }
+        if isReadHeld {
+            isReadHeld = false
+            context?.read()
+        }
+        if inbound.readableBytes > 0 { process() }
+    }
+
+    // MARK: Time
+
+    /// Waits so long for something. The timer is moved only when it would ring too late.
+    func wait(_ kind: Due, _ time: Duration) {
+        wait(kind, until: shared.time.now().advanced(by: time))
+    }
+
+    func wait(_ kind: Due, until instant: MonotonicInstant) {
+        due = (kind, instant)
+        guard instant < timerRings else { return }
+        timer?.cancel()
+        schedule(at: instant)
+    }
+
+    func waitForNothing() { due = nil }
+
+    private func schedule(at instant: MonotonicInstant) {
+        timerRings = instant
+        timer = loop.eventLoop.assumeIsolated().scheduleTask(
+            deadline: .uptimeNanoseconds(UInt64(max(instant.nanoseconds, 0)))
+        ) { [weak self] in self?.timerRang() }
+    }
+
+    private func timerRang() {
+        timer = nil
+        timerRings = MonotonicInstant(nanoseconds: .max)
+        guard let due else { return }
+        if due.at > shared.time.now() { return schedule(at: due.at) }
+        self.due = nil
+        switch due.kind {
+        case .idle, .linger, .write: abort()
+        case .head:
+            refuse(WireError(.limitExceeded, status: 408, "the request took too long to arrive"))
+        case .body: bodyIsLate()
+        case .attempt: attemptIsLate()
+        case .stall: answerHasStalled()
+        }
+    }
+}

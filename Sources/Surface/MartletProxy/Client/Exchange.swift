@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletResilience
+internal import MartletWire
+
+/// One request between its head and the end of its answer. A client's connection has one and uses
+/// it for all its requests, so that what it holds is allocated once.
+struct Exchange {
+    /// Where it stands.
+    enum Stage {
+        /// Its body is collected to route by.
+        case collecting
+        /// Waits: for a connection, or until an attempt may be repeated.
+        case waiting
+        /// An upstream has it, or some of it.
+        case asked
+        /// The answer's head is kept back until the answer shows what it is worth.
+        case holding
+        /// The answer is on its way to the client.
+        case answering
+        case over
+    }
+
+    var stage = Stage.over
+    var runtime: GatewayRuntime?
+    var began = MonotonicInstant(nanoseconds: 0)
+    var requestID: UInt64 = 0
+    var method = HTTPMethod.get
+    var keepsAlive = true
+    var isOldVersion = false
+    /// The caller's key, by number.
+    var key: Int?
+    var isAdmin = false
+    var deadline = Deadline.never
+
+    // The body as far as it is kept: its front, until it is given up as too long to send again.
+    var body: [UInt8] = []
+    var bodyBytes = 0
+    var isBodyComplete = false
+    /// The whole body is in `body`: it can be sent again.
+    var isReplayable = true
+    var members = RequestMembers()
+    var scansBody = false
+
+    // Where it goes.
+    var modelName: String?
+    var decision = RoutingDecision(outcome: .unknownModel)
+    var version = -1
+    var fallbackPlace = 0
+    var fallbacks: [Int] = []
+    var triedModels: [Int] = []
+    var retries = 0
+    /// Whether it may be asked twice; nil: not looked at yet.
+    var isRepeatable: Bool?
+    var isTraced = false
+    var pool: PoolRuntime?
+    var attempt: PoolRuntime.Attempt?
+    var attempts = 0
+    /// Counts attempts, so that a late connection finds nobody.
+    var attemptNumber: UInt64 = 0
+    var tried = TriedMembers()
+    var connection: UpstreamConnection?
+    var lastFailure: AttemptFailure?
+
+    // Its answer.
+    var status = 0
+    var isChunked = false
+    var endsWithClose = false
+    var held: [UInt8] = []
+    var isEventStream = false
+    var checksEvents = false
+    var events = EventStreamReader()
+    var readsUsage = false
+    var usageScanner = MemberScanner(names: ["usage"])
+    var firstByte: MonotonicInstant?
+    var answerBytes = 0
+    var inputEstimate = 0
+    /// The answer ended in the middle, or nobody was there to take it.
+    var isCut = false
+
+    /// Begins another request; keeps its memory.
+    mutating func begin(_ runtime: GatewayRuntime, at now: MonotonicInstant) {
+        stage = .collecting
+        self.runtime = runtime
+        began = now
+        key = nil
+        isAdmin = false
+        deadline = .never
+        if body.capacity > 64 << 10 { body = [] } else { body.removeAll(keepingCapacity: true) }
+        bodyBytes = 0
+        isBodyComplete = false
+        isReplayable = true
+        members.reset()
+        scansBody = false
+        modelName = nil
+        version = -1
+        fallbackPlace = 0
+        if !triedModels.isEmpty { triedModels.removeAll(keepingCapacity: true) }
+        pool = nil
+        attempt = nil
+        attempts = 0
+        retries = 0
+        isTraced = false
+        tried = TriedMembers()
+        connection = nil
+        lastFailure = nil
+        status = 0
+        isChunked = false
+        endsWithClose = false
+        held.removeAll(keepingCapacity: true)
+        isEventStream = false
+        checksEvents = false
+        readsUsage = false
+        firstByte = nil
+        answerBytes = 0
+        inputEstimate = 0
+        isCut = false
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletGateway
+
+/// What one event loop has counted. Plain numbers: nobody else touches them; a scrape visits each
+/// loop.
+final class LoopMetrics {
+    var unauthorized = 0
+    var limited = 0
+    var refused = 0
+    var retries = 0
+    var fallbacks = 0
+    var failedAttempts = 0
+    var cutAnswers = 0
+    var gone = 0
+    private(set) var versions: [VersionLabel: VersionCounters] = [:]
+    /// By number, in the runtime that is in force.
+    private var cache: [VersionCounters?] = []
+    private var cachedFor: ObjectIdentifier?
+
+    struct VersionLabel: Hashable, Sendable {
+        var model: String
+        var version: String
+    }
+
+    func versionsHaveChanged() { cachedFor = nil }
+
+    func counters(_ version: Int, _ runtime: GatewayRuntime?) -> VersionCounters {
+        guard let runtime, version >= 0 else {
+            return named(VersionLabel(model: "none", version: "none"))
+        }
+        if cachedFor != ObjectIdentifier(runtime) {
+            cachedFor = ObjectIdentifier(runtime)
+            cache = Array(repeating: nil, count: runtime.snapshot.tables.versions.count)
+        }
+        if let known = cache[version] { return known }
+        let tables = runtime.snapshot.tables
+        let found = named(
+            VersionLabel(
+                model: tables.models[tables.versions[version].model].name,
+                version: tables.versions[version].label))
+        cache[version] = found
+        return found
+    }
+
+    private func named(_ label: VersionLabel) -> VersionCounters {
+        if let known = versions[label] { return known }
+        let new = VersionCounters()
+        versions[label] = new
+        return new
+    }
+
+    func snapshot() -> MetricsSnapshot {
+        var snapshot = MetricsSnapshot()
+        snapshot.counts = [
+            unauthorized, limited, refused, retries, fallbacks, failedAttempts, cutAnswers, gone,
+        ]
+        snapshot.versions = versions.mapValues(\.values)
+        return snapshot
+    }
+}
+
+/// One version's numbers on one loop.
+final class VersionCounters {
+    var values = VersionValues()
+    var inputTokens: Int {
+        get { values.inputTokens }
+        set { values.inputTokens = newValue }
+    }
+    var outputTokens: Int {
+        get { values.outputTokens }
+        set { values.outputTokens = newValue }
+    }
+
+    func record(status: Int, nanoseconds: Int64) {
+        values.statuses[status, default: 0] += 1
+        values.durations.record(nanoseconds)
+    }
+
+    func recordFirstByte(nanoseconds: Int64) { values.firstBytes.record(nanoseconds) }
+}
+
+struct VersionValues: Sendable {
+    var statuses: [Int: Int] = [:]
+    var durations = DurationHistogram()
+    var firstBytes = DurationHistogram()
+    var inputTokens = 0
+    var outputTokens = 0
+
+    mutating func add(_ other: VersionValues) {
+        statuses.merge(other.statuses, uniquingKeysWith: +)
+        durations.add(other.durations)
+        firstBytes.add(other.firstBytes)
+        inputTokens += other.inputTokens
+        outputTokens += other.outputTokens
+    }
+}
+
+/// Counts of durations by powers of two, from 64 µs to 134 s.
+struct DurationHistogram: Sendable {
+    static let boundCount = 22
+    private(set) var buckets = InlineArray<23, Int>(repeating: 0)
+    private(set) var nanoseconds: Int64 = 0
+    private(set) var count = 0
+
+    /// The upper bound of a bucket in seconds.
+    static func bound(_ index: Int) -> Double { Double(UInt64(65_536) << UInt64(index)) / 1e9 }
+
+    mutating func record(_ value: Int64) {
+        let value = max(value, 0)
+        let highest = 64 - UInt64(value).leadingZeroBitCount
+        buckets[min(max(highest - 16, 0), DurationHistogram.boundCount)] += 1
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(value)
+        nanoseconds = overflow ? .max : sum
+        count += 1
+    }
+
+    mutating func add(_ other: DurationHistogram) {
+        for index in 0..<23 { buckets[index] += other.buckets[index] }
+        nanoseconds = nanoseconds &+ other.nanoseconds
+        count += other.count
+    }
+}
+
+/// All loops' numbers together.
+struct MetricsSnapshot: Sendable {
+    static let names = [
+        "unauthorized", "limited", "malformed", "retries", "fallbacks", "failed_attempts",
+        "cut_answers", "clients_gone",
+    ]
+    var counts = Array(repeating: 0, count: MetricsSnapshot.names.count)
+    var versions: [LoopMetrics.VersionLabel: VersionValues] = [:]
+
+    mutating func add(_ other: MetricsSnapshot) {
+        for index in counts.indices { counts[index] += other.counts[index] }
+        for (label, values) in other.versions {
+            versions[label, default: VersionValues()].add(values)
+        }
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+
+/// A routing snapshot with everything live that belongs to it. What a change of the configuration
+/// leaves as it is (endpoints, pools, limits) is taken over from the runtime before, with its
+/// state.
+final class GatewayRuntime: Sendable {
+    /// Where a request's attribute is found.
+    enum Source: Sendable {
+        case path, method, tenant, key
+        case header([UInt8])
+        case query(String)
+        case field(String)
+        /// The body's `user`, where no header says it.
+        case user(header: [UInt8])
+    }
+
+    let snapshot: RoutingSnapshot
+    let access: AccessTable
+    let upstreams: [UpstreamIdentity]
+    let pools: [PoolRuntime]
+    /// By slot of the snapshot's attributes.
+    let sources: [Source]
+    /// Whether rules ask for members of the body other than the model.
+    let needsBody: Bool
+    let keyLimiters: [Limiter?]
+    let tenantLimiters: [Limiter?]
+    let modelLimiters: [Limiter?]
+
+    /// - Parameter secrets: looks an environment variable up.
+    init(
+        _ snapshot: RoutingSnapshot, after previous: GatewayRuntime?, at now: MonotonicInstant,
+        secrets: (String) -> String?
+    ) {
+        let tables = snapshot.tables
+        self.snapshot = snapshot
+        access = AccessTable(snapshot)
+        var known: [String: UpstreamIdentity] = [:]
+        for upstream in previous?.upstreams ?? [] { known[upstream.name] = upstream }
+        let upstreams = tables.upstreams.map { upstream in
+            let secret = upstream.keyVariable.flatMap(secrets)
+            if let same = known[upstream.name], same.matches(upstream, secret: secret) {
+                return same
+            }
+            return UpstreamIdentity(upstream, secret: secret)
+        }
+        self.upstreams = upstreams
+        var pools: [String: (PoolRuntime, RoutingTables.Pool)] = [:]
+        for (index, pool) in (previous?.snapshot.tables.pools ?? []).enumerated() {
+            if let runtime = previous?.pools[index] { pools[pool.name] = (runtime, pool) }
+        }
+        self.pools = tables.pools.map { pool in
+            let members = pool.members.map { (upstreams[$0.upstream], $0) }
+            if let (runtime, old) = pools[pool.name], old.policy == pool.policy,
+                old.members.count == pool.members.count,
+                zip(runtime.members, members).allSatisfy({ $0 === $1.0 }),
+                zip(old.members, pool.members).allSatisfy({
+                    $0.weight == $1.weight && $0.priority == $1.priority
+                })
+            {
+                return runtime
+            }
+            return PoolRuntime(name: pool.name, policy: pool.policy, members: members, at: now)
+        }
+        sources = GatewayRuntime.sources(tables)
+        needsBody = sources.contains {
+            if case .field = $0 { return true }
+            return false
+        }
+        (keyLimiters, tenantLimiters, modelLimiters) = GatewayRuntime.limiters(
+            tables, previous, now)
+    }
+
+    private static func sources(_ tables: RoutingTables) -> [Source] {
+        var identity: [Attribute: Attribute] = [:]
+        for (attribute, source) in tables.access.identity { identity[attribute] = source }
+        return tables.attributes.map { attribute in
+            switch identity[attribute] ?? attribute {
+            case .path: .path
+            case .method: .method
+            case .tenant: .tenant
+            case .key: .key
+            case .header(let name):
+                attribute == .user ? .user(header: Array(name.utf8)) : .header(Array(name.utf8))
+            case .query(let name): .query(name)
+            case .field(let path): .field(path)
+            case .region, .device, .user, .session, .request: .header(Array("x-\(attribute)".utf8))
+            }
+        }
+    }
+
+    private static func limiters(
+        _ tables: RoutingTables, _ previous: GatewayRuntime?, _ now: MonotonicInstant
+    ) -> ([Limiter?], [Limiter?], [Limiter?]) {
+        var known: [String: Limiter] = [:]
+        if let previous {
+            for limiter in previous.keyLimiters + previous.tenantLimiters + previous.modelLimiters {
+                if let limiter { known[limiter.name] = limiter }
+            }
+        }
+        func limiter(_ name: String, _ policy: LimitPolicy?) -> Limiter? {
+            guard let policy else { return nil }
+            if let same = known[name], same.policy == policy { return same }
+            let new = Limiter(name: name, policy: policy, at: now)
+            known[name] = new
+            return new
+        }
+        let access = tables.access
+        let tenants = Dictionary(
+            access.tenants.map { ($0.name, $0.limits) }, uniquingKeysWith: { first, _ in first })
+        return (
+            access.keys.map { limiter("key/\($0.name)", $0.limits ?? access.standardLimits) },
+            access.keys.map { key in
+                key.tenant.flatMap { limiter("tenant/\($0)", tenants[$0]) }
+            },
+            tables.models.map { limiter("model/\($0.name)", $0.limits) }
+        )
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletGateway
+
+/// One endpoint, with the bytes that every request to it carries. The same object lives through
+/// changes of the configuration that leave the endpoint as it is, and its connections with it.
+final class UpstreamIdentity: Sendable {
+    let name: String
+    let host: String
+    let port: Int
+    let isEncrypted: Bool
+    /// What goes before every path.
+    let pathPrefix: [UInt8]
+    /// The Host line, line end included.
+    let hostLine: [UInt8]
+    /// The Authorization line with the upstream's own key.
+    let credentialLine: [UInt8]?
+    let dialect: GatewayConfiguration.Upstream.Dialect
+    private let source: RoutingTables.Upstream
+
+    /// - Parameter secret: the upstream's API key.
+    init(_ upstream: RoutingTables.Upstream, secret: String?) {
+        source = upstream
+        name = upstream.name
+        dialect = upstream.dialect
+        switch upstream.address {
+        case .remote(let scheme, let host, let port, let path):
+            self.host = host
+            self.port = port
+            isEncrypted = scheme == "https" || scheme == "grpcs"
+            pathPrefix = Array(path.utf8)
+            let shown = host.contains(":") ? "[\(host)]" : host
+            hostLine = Array("Host: \(shown):\(port)\r\n".utf8)
+        case .local(let model):
+            host = ""
+            port = 0
+            isEncrypted = false
+            pathPrefix = []
+            hostLine = Array("Host: \(model)\r\n".utf8)
+        }
+        credentialLine = secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
+    }
+
+    var isLocal: Bool { port == 0 }
+
+    /// Whether it stands for the same endpoint with the same credentials.
+    func matches(_ upstream: RoutingTables.Upstream, secret: String?) -> Bool {
+        source.name == upstream.name && source.address == upstream.address
+            && source.dialect == upstream.dialect
+            && credentialLine == secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import Logging
+package import MartletBase
+package import MartletGateway
+internal import NIOCore
+internal import NIOPosix
+internal import NIOSSL
+public import ServiceLifecycle
+internal import Synchronization
+
+/// The gateway: listens, admits, routes, relays, and drains when told to stop.
+public final class GatewayServer: Service {
+    private struct State {
+        var group: MultiThreadedEventLoopGroup?
+        var listener: (any Channel)?
+        var loops: [NIOLoopBoundBox<ProxyLoop>] = []
+    }
+
+    private let shared: ProxyShared
+    private let file: ConfigurationFile?
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - snapshot: the rules, to begin with.
+    ///   - file: where they were read from, to be watched; nil: they change by the admin API only.
+    ///   - secrets: looks an environment variable up.
+    package init(
+        _ snapshot: RoutingSnapshot, file: String? = nil,
+        logger: Logger = Logger(label: "martlet.gateway"), time: any TimeSource = SystemTime(),
+        secrets: @escaping @Sendable (String) -> String? = { _ in nil }
+    ) throws(ProxyError) {
+        let store = RuntimeStore(snapshot, time: time, secrets: secrets)
+        let needsTLS = snapshot.tables.upstreams.contains {
+            if case .remote(let scheme, _, _, _) = $0.address { return scheme.hasSuffix("s") }
+            return false
+        }
+        shared = ProxyShared(
+            store: store, logger: logger, time: time,
+            clientTLS: needsTLS ? try GatewayServer.makeClientTLS() : nil)
+        self.file = file.map { ConfigurationFile(path: $0, store: store, logger: logger) }
+    }
+
+    /// Serves until told to stop gracefully, or cancelled.
+    public func run() async throws {
+        _ = try await start()
+        let watching = file.map { file in Task { await file.watch() } }
+        try? await gracefulShutdown()
+        watching?.cancel()
+        await stop()
+    }
+
+    /// Listens and returns the port.
+    /// - Throws: `ProxyError` when the address cannot be had or the certificate is no good.
+    public func start() async throws -> Int {
+        let listen = shared.listen
+        let tls = try GatewayServer.makeServerTLS(listen)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: listen.threads)
+        let shared = shared
+        var loops: [ObjectIdentifier: NIOLoopBoundBox<ProxyLoop>] = [:]
+        for loop in group.makeIterator() {
+            let seed = UInt64.random(in: .min ... .max)
+            loops[ObjectIdentifier(loop)] = try await loop.submit {
+                NIOLoopBoundBox(
+                    ProxyLoop(shared: shared, eventLoop: loop, seed: seed), eventLoop: loop)
+            }.get()
+        }
+        let states = loops
+        shared.set(loops: Array(states.values))
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(ChannelOptions.backlog, value: 4096)
+            .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(
+                ChannelOptions.recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 2 << 10, initial: 4 << 10, maximum: 64 << 10)
+            )
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let state = states[ObjectIdentifier(channel.eventLoop)] else { return }
+                    guard shared.admit() else {
+                        try channel.pipeline.syncOperations.addHandler(
+                            OneTooMany(isEncrypted: tls != nil))
+                        return
+                    }
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLServerHandler(context: tls))
+                    }
+                    try channel.pipeline.syncOperations.addHandler(
+                        ClientConnection(shared: shared, loop: state.value))
+                }
+            }
+        do {
+            let listener = try await bootstrap.bind(host: listen.host, port: listen.port).get()
+            state.withLock {
+                $0 = State(group: group, listener: listener, loops: Array(states.values))
+            }
+            let port = listener.localAddress?.port ?? listen.port
+            shared.logger.info(
+                "gateway listening", metadata: ["host": "\(listen.host)", "port": "\(port)"])
+            return port
+        } catch {
+            try? await group.shutdownGracefully()
+            throw ProxyError(
+                .cannotListen, "cannot listen on \(listen.host):\(listen.port): \(error)")
+        }
+    }
+
+    /// Accepts nothing more, lets what is in flight finish within the drain time, closes the rest.
+    public func stop() async {
+        let state = state.withLock { state -> State in
+            let old = state
+            state = State()
+            return old
+        }
+        guard let group = state.group else { return }
+        shared.beginDraining()
+        try? await state.listener?.close()
+        for loop in state.loops { loop.eventLoop.execute { loop.value.drainAll() } }
+        let end = shared.time.now().advanced(by: shared.listen.drain)
+        while shared.connections > 0, shared.time.now() < end {
+            try? await Task.sleep(for: .milliseconds(10))
+            if Task.isCancelled { break }
+        }
+        if shared.connections > 0 {
+            shared.logger.warning(
+                "connections cut off after the drain time",
+                metadata: ["count": "\(shared.connections)"])
+        }
+        for loop in state.loops { loop.eventLoop.execute { loop.value.closeAll() } }
+        try? await group.shutdownGracefully()
+    }
+
+    // MARK: TLS
+
+    private static func makeServerTLS(
+        _ listen: ListenConfiguration
+    ) throws(ProxyError) -> NIOSSLContext? {
+        guard let certificate = listen.certificate, let key = listen.key else { return nil }
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(certificate)
+                .map { NIOSSLCertificateSource.certificate($0) }
+            let secret = try NIOSSLPrivateKey(file: key, format: .pem)
+            return try NIOSSLContext(
+                configuration: .makeServerConfiguration(
+                    certificateChain: chain, privateKey: .privateKey(secret)))
+        } catch {
+            throw ProxyError(
+                .badCertificate, "certificate '\(certificate)', key '\(key)': \(error)")
+        }
+    }
+
+    private static func makeClientTLS() throws(ProxyError) -> NIOSSLContext {
+        do {
+            return try NIOSSLContext(configuration: .makeClientConfiguration())
+        } catch {
+            throw ProxyError(.badCertificate, "TLS to upstreams: \(error)")
+        }
+    }
+}
+
+/// Why the gateway cannot run.
+public struct ProxyError: Error, CustomStringConvertible {
+    public struct Code: Hashable, Sendable {
+        private enum Value { case cannotListen, badCertificate }
+        private let value: Value
+        public static let cannotListen = Code(value: .cannotListen)
+        public static let badCertificate = Code(value: .badCertificate)
+    }
+
+    public let code: Code
+    public let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}
+
+/// Answers a connection that is one too many: 503, then closed. Behind TLS it only closes, which
+/// spares the handshake.
+final class OneTooMany: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let isEncrypted: Bool
+
+    init(isEncrypted: Bool) { self.isEncrypted = isEncrypted }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if !isEncrypted {
+            let answer = ByteBuffer(
+                string: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+                    + "Content-Length: 0\r\nConnection: close\r\n\r\n")
+            context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
+        }
+        context.close(promise: nil)
+    }
+}

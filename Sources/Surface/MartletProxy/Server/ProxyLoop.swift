@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Glibc
+internal import MartletBase
+internal import MartletGateway
+internal import MartletWire
+internal import NIOCore
+
+/// What the connections of one event loop share; touched on that loop only.
+final class ProxyLoop {
+    let shared: ProxyShared
+    let eventLoop: any EventLoop
+    var random: SeededRandom
+    let metrics = LoopMetrics()
+    /// Heads and pieces of bodies are put together here; empty between events.
+    var scratch: [UInt8] = []
+    /// Filled for each decision.
+    var routing = RoutingRequest(model: nil, values: [])
+    private var cached: GatewayRuntime
+    private var generation: UInt64
+    private var upstreams: [UpstreamConnections] = []
+    private var clients: [ObjectIdentifier: ClientConnection] = [:]
+    private struct AccountPlace: Hashable {
+        var key: Int
+        var version: Int
+    }
+    private var accounts: [AccountPlace: UsageAccount] = [:]
+    private var accountsFor: ObjectIdentifier?
+    private var realSecondsAt: Int64 = .min
+    private var realSeconds: Int64 = 0
+
+    init(shared: ProxyShared, eventLoop: any EventLoop, seed: UInt64) {
+        self.shared = shared
+        self.eventLoop = eventLoop
+        random = SeededRandom(seed: seed)
+        (cached, generation) = shared.store.load()
+        takeUpstreams()
+        scheduleSweep()
+    }
+
+    /// The runtime in force.
+    func runtime() -> GatewayRuntime {
+        if shared.store.generation != generation {
+            (cached, generation) = shared.store.load()
+            takeUpstreams()
+            metrics.versionsHaveChanged()
+        }
+        return cached
+    }
+
+    /// This loop's connections to an upstream.
+    func connections(to identity: UpstreamIdentity) -> UpstreamConnections {
+        for connections in upstreams where connections.identity === identity {
+            return connections
+        }
+        // Of an earlier runtime, whose requests are still in flight.
+        return makeConnections(identity)
+    }
+
+    private func makeConnections(_ identity: UpstreamIdentity) -> UpstreamConnections {
+        UpstreamConnections(
+            identity, eventLoop: eventLoop, tls: shared.clientTLS, time: shared.time)
+    }
+
+    private func takeUpstreams() {
+        let before = upstreams
+        upstreams = cached.upstreams.map { identity in
+            before.first { $0.identity === identity } ?? makeConnections(identity)
+        }
+        for old in before where !upstreams.contains(where: { $0 === old }) { old.closeIdle() }
+    }
+
+    private func scheduleSweep() {
+        eventLoop.assumeIsolated().scheduleTask(in: .seconds(10)) { [weak self] in
+            guard let self else { return }
+            let now = shared.time.now()
+            for connections in upstreams { connections.sweep(at: now) }
+            scheduleSweep()
+        }
+    }
+
+    /// Seconds since the epoch, looked up at most once a second.
+    func epochSeconds(at now: MonotonicInstant) -> Int64 {
+        if now.nanoseconds &- realSecondsAt > 500_000_000 || realSecondsAt == .min {
+            realSecondsAt = now.nanoseconds
+            var real = timespec()
+            unsafe clock_gettime(CLOCK_REALTIME_COARSE, &real)
+            realSeconds = Int64(real.tv_sec)
+        }
+        return realSeconds
+    }
+
+    /// Where a caller's use of a version is added up.
+    func account(_ key: Int?, _ version: Int, _ runtime: GatewayRuntime) -> UsageAccount {
+        if accountsFor != ObjectIdentifier(runtime) {
+            accountsFor = ObjectIdentifier(runtime)
+            accounts.removeAll(keepingCapacity: true)
+        }
+        let place = AccountPlace(key: key ?? -1, version: version)
+        if let known = accounts[place] { return known }
+        let tables = runtime.snapshot.tables
+        let found = shared.ledger.account(
+            UsageLedger.Holder(
+                key: key.map { runtime.access.keys[$0].name },
+                tenant: key.flatMap { runtime.access.keys[$0].tenant },
+                model: tables.models[tables.versions[version].model].name,
+                version: tables.versions[version].label),
+            price: tables.versions[version].price)
+        accounts[place] = found
+        return found
+    }
+
+    // MARK: Clients
+
+    func add(_ client: ClientConnection) { clients[ObjectIdentifier(client)] = client }
+    func remove(_ client: ClientConnection) { clients[ObjectIdentifier(client)] = nil }
+
+    func drainAll() {
+        for client in Array(clients.values) { client.drain() }
+    }
+
+    func closeAll() {
+        for client in Array(clients.values) { client.abort() }
+        for connections in upstreams { connections.closeIdle() }
+    }
+}

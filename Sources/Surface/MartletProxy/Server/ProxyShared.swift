@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Logging
+internal import MartletBase
+internal import MartletGateway
+internal import NIOCore
+internal import NIOSSL
+internal import Synchronization
+
+/// What all event loops of a gateway share.
+final class ProxyShared: Sendable {
+    let listen: ListenConfiguration
+    let store: RuntimeStore
+    let logger: Logger
+    let time: any TimeSource
+    /// For upstreams behind TLS.
+    let clientTLS: NIOSSLContext?
+    let ledger = UsageLedger()
+    private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
+    private let connectionCount = Atomic<Int>(0)
+    private let draining = Atomic<Bool>(false)
+
+    init(
+        store: RuntimeStore, logger: Logger, time: any TimeSource, clientTLS: NIOSSLContext?
+    ) {
+        listen = store.load().runtime.snapshot.tables.listen
+        self.store = store
+        self.logger = logger
+        self.time = time
+        self.clientTLS = clientTLS
+    }
+
+    /// All event loops' states, for whoever visits them.
+    var loops: [NIOLoopBoundBox<ProxyLoop>] { loopBoxes.withLock { $0 } }
+    func set(loops: [NIOLoopBoundBox<ProxyLoop>]) { loopBoxes.withLock { $0 = loops } }
+
+    var isDraining: Bool { draining.load(ordering: .relaxed) }
+    var connections: Int { connectionCount.load(ordering: .relaxed) }
+
+    func beginDraining() { draining.store(true, ordering: .relaxed) }
+
+    /// Counts a new connection; false when there are too many already.
+    func admit() -> Bool {
+        let count = connectionCount.add(1, ordering: .relaxed).newValue
+        guard count > listen.connectionsMax else { return true }
+        connectionCount.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    func release() { connectionCount.subtract(1, ordering: .relaxed) }
+}

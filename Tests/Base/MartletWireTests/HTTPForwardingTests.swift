@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+import MartletWire
+import Testing
+
+@Suite("HTTPForwarding")
+struct HTTPForwardingTests {
+    private func head(_ text: String) throws -> HTTPRequestHead {
+        var parser = HTTPRequestParser()
+        let bytes = Array(text.replacing("\n", with: "\r\n").utf8)
+        _ = try unsafe bytes.withUnsafeBytes { try unsafe parser.step($0) }
+        return parser.head
+    }
+
+    @Test("what concerns one hop stays here, the rest goes on as it was written")
+    func hopByHop() throws {
+        let head = try head(
+            """
+            POST /v1/x?a=b HTTP/1.1
+            Host: here
+            Connection: keep-alive, X-Secret-Hop
+            X-Secret-Hop: 1
+            Keep-Alive: timeout=5
+            TE: trailers
+            Upgrade: h2c
+            Proxy-Authorization: Basic x
+            Transfer-Encoding: chunked
+            Authorization: Bearer key
+            X-Api-Key: key
+            X-Request-Id: 42
+            X-Forwarded-For: 1.2.3.4
+            X-Forwarded-Proto: gopher
+            Content-Type: application/json
+            X-Custom:   spaced
+
+
+            """)
+        var bytes: [UInt8] = []
+        let kinds = head.fields.appendForwarded(
+            to: &bytes, keepsAuthorization: false, isRequest: true)
+        #expect(
+            String(decoding: bytes, as: UTF8.self)
+                == "Content-Type: application/json\r\nX-Custom:   spaced\r\n")
+        #expect(kinds.requestID.map(head.fields.string) == "42")
+        #expect(kinds.forwardedFor.map(head.fields.string) == "1.2.3.4")
+        #expect(kinds.host.map(head.fields.string) == "here")
+        #expect(head.fields.string(head.forwardedTarget) == "/v1/x?a=b")
+        let custom = head.fields.range(named: Array("x-custom".utf8))
+        #expect(custom.map(head.fields.string) == "spaced")
+    }
+
+    @Test("the client's credentials go on only where they are meant to")
+    func authorization() throws {
+        let head = try head("GET / HTTP/1.1\nHost: h\nAuthorization: Bearer key\n\n")
+        var bytes: [UInt8] = []
+        _ = head.fields.appendForwarded(to: &bytes, keepsAuthorization: true, isRequest: true)
+        #expect(String(decoding: bytes, as: UTF8.self) == "Authorization: Bearer key\r\n")
+    }
+
+    @Test("an absolute target goes on in origin form")
+    func absolute() throws {
+        let head = try head("GET http://h/a?b HTTP/1.1\nHost: h\n\n")
+        #expect(head.fields.string(head.forwardedTarget) == "/a?b")
+    }
+
+    @Test("chunks are what the parser reads back", arguments: [0, 1, 15, 16, 255, 256, 70_000])
+    func chunks(count: Int) throws {
+        var bytes = Array("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".utf8)
+        let body = (0..<count).map { UInt8(truncatingIfNeeded: $0) }
+        unsafe body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
+        ChunkedEncoder.appendEnd(to: &bytes)
+        var parser = HTTPRequestParser()
+        var place = 0
+        var found: [UInt8] = []
+        reading: while true {
+            let rest = Array(bytes[place...])
+            let step = try unsafe rest.withUnsafeBytes { try unsafe parser.step($0) }
+            if case .body(let range) = step.event { found += rest[range] }
+            place += step.consumed
+            if step.event == .end || step.event == .needMore { break reading }
+        }
+        #expect(found == body)
+        #expect(place == bytes.count)
+    }
+}
