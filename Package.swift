@@ -99,6 +99,14 @@ let modules: [Module] = [
             "CMartletKernels",
         ],
         isProduct: true),
+    Module(name: "CMartletONNXRuntime", layer: .compute, kind: .c, hasTests: false),
+    Module(
+        name: "MartletONNXRuntime", layer: .compute,
+        uses: [
+            "MartletBase", "MartletJSON", "MartletStorage", "MartletTensor", "MartletEngine",
+            "CMartletONNXRuntime",
+        ],
+        isProduct: true, testUses: ["MartletFormats", "MartletGraph"]),
     // Models
     Module(
         name: "MartletTokenizers", layer: .models,
@@ -160,8 +168,9 @@ let modules: [Module] = [
         name: "martlet", layer: .surface, kind: .executable,
         uses: [
             "MartletBase", "MartletFormats", "MartletJSON", "MartletStorage", "MartletTensor",
-            "MartletGraph", "MartletEngine", "MartletTokenizers", "MartletLanguage",
-            "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC", "MartletWire",
+            "MartletGraph", "MartletEngine", "MartletONNXRuntime", "MartletTokenizers",
+            "MartletLanguage", "MartletServing", "MartletTelemetry", "MartletHTTP", "MartletGRPC",
+            "MartletWire",
             "MartletConfiguration", "MartletYAML", "MartletResilience", "MartletGateway",
             "MartletProxy", "CMartletPlatform",
         ],
@@ -230,7 +239,8 @@ func target(_ module: Module) -> Target {
     case .c:
         let libraries: [LinkerSetting] =
             module.name == "CMartletImages"
-            ? [.linkedLibrary("jpeg"), .linkedLibrary("png")] : [.linkedLibrary("m")]
+            ? [.linkedLibrary("jpeg"), .linkedLibrary("png")]
+            : [.linkedLibrary("m"), .linkedLibrary("dl")]
         return .target(
             name: module.name, dependencies: dependencies, path: path,
             linkerSettings: libraries)
@@ -247,8 +257,8 @@ let testSupport = Target.target(
     name: "MartletTesting",
     dependencies: [
         "CMartletAllocations",
-        "MartletBase", "MartletStorage", "MartletTensor", "MartletGraph", "MartletEngine",
-        "MartletServing", tracing, context, logging,
+        "MartletBase", "MartletFormats", "MartletStorage", "MartletTensor", "MartletGraph",
+        "MartletEngine", "MartletServing", tracing, context, logging,
     ],
     path: "Tests/Support/MartletTesting", swiftSettings: swiftSettings)
 

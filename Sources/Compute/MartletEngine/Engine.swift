@@ -35,6 +35,14 @@ public enum EnginePrecision: String, Sendable, CaseIterable, BitwiseCopyable {
     case int8
 }
 
+/// Which engine a model runs on.
+public enum EngineChoice: String, Sendable, CaseIterable, BitwiseCopyable {
+    case native
+    case onnxRuntime = "onnxruntime"
+    /// Native, or ONNX Runtime for a model that the native engine does not support.
+    case automatic = "auto"
+}
+
 /// How to prepare a model.
 public struct EngineOptions: Sendable {
     /// The most bytes that weights, arenas and packed copies may take; more is an error.
@@ -46,11 +54,15 @@ public struct EngineOptions: Sendable {
     /// The most times that one run may go through loops' bodies, all loops together.
     public var iterationsMax: Int
     public var precision: EnginePrecision
+    /// The engine that the model asks for; nil leaves it to who loads.
+    public var engine: EngineChoice?
 
     public init(
         memoryBytesMax: Int = 16 << 30, threads: Int? = nil, disabledPasses: Set<String> = [],
-        iterationsMax: Int = 10_000_000, precision: EnginePrecision = .float32
+        iterationsMax: Int = 10_000_000, precision: EnginePrecision = .float32,
+        engine: EngineChoice? = nil
     ) {
+        self.engine = engine
         self.iterationsMax = iterationsMax
         self.memoryBytesMax = memoryBytesMax
         self.threads = threads

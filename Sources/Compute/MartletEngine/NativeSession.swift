@@ -6,7 +6,7 @@ internal import MartletTensor
 internal import Synchronization
 
 /// A model loaded by the native engine: its optimised graph, packed weights and plans.
-public final class NativeSession: EngineSession, ProfileSource {
+public final class NativeSession: ProfilingSession, ProfileSource {
     public let signature: ModelSignature
     /// What the engine runs: the imported graph after all passes.
     package var graph: Graph { root.graph }
@@ -64,11 +64,11 @@ public final class NativeSession: EngineSession, ProfileSource {
     }
 
     /// What was measured since `startProfile()`.
-    public func stopProfile() -> StepProfile? {
+    public func stopProfile() -> EngineProfile? {
         isProfiling.store(false, ordering: .releasing)
         return profile.withLock { profile in
             defer { profile = nil }
-            return profile
+            return profile?.report
         }
     }
 

@@ -28,11 +28,15 @@ public struct ServingOptions: Sendable {
         public var name: String?
         /// In place of the stages that the model's configuration names, unless empty.
         public var pipeline: PipelineConfiguration
+        /// In place of the engine that the model's configuration names.
+        public var engine: EngineChoice?
 
         public init(
             path: String, name: String? = nil,
-            pipeline: PipelineConfiguration = PipelineConfiguration()
+            pipeline: PipelineConfiguration = PipelineConfiguration(),
+            engine: EngineChoice? = nil
         ) {
+            self.engine = engine
             self.path = path
             self.name = name
             self.pipeline = pipeline

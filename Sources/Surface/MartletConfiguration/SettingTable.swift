@@ -57,6 +57,9 @@ extension Setting {
             "models.allow_shared_memory", .flag, default: .flag(false),
             "let clients on this machine hand over tensors in shared memory"),
         Setting(
+            "engine.name", .choice(["native", "onnxruntime", "auto"]), default: .text("native"),
+            "what runs models; auto: native, and ONNX Runtime for what that does not support"),
+        Setting(
             "engine.threads", .number(0...1_024), default: .number(0),
             "threads for kernels; 0 is one per processor"),
         Setting(

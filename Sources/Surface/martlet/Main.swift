@@ -19,7 +19,8 @@ struct Main: AsyncParsableCommand {
         version: Release.version,
         subcommands: [
             ServeCommand.self,
-            BenchCommand.self, RunCommand.self, InspectCommand.self, CompileCommand.self,
+            BenchCommand.self, ProfileCommand.self, RunCommand.self, InspectCommand.self,
+            CompileCommand.self,
             VerifyCommand.self, ConfigCommand.self, GatewayCommand.self, DemoCommand.self,
         ])
 }

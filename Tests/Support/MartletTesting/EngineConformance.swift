@@ -5,6 +5,7 @@ internal import MartletBase
 public import MartletEngine
 internal import MartletGraph
 public import MartletTensor
+internal import Synchronization
 
 /// What every engine must keep, checked with a model that answers its input.
 ///
@@ -57,6 +58,8 @@ public struct EngineConformance: Sendable {
         check("no input") { try refuses([], naming: ["1", "0"]) }
         check("a cancelled run") { try cancels() }
         check("an empty batch") { try echoesNothing() }
+        check("elements at odd addresses") { try echoesUnaligned() }
+        check("contexts at the same time") { try runsSideBySide() }
         return failures
     }
 
@@ -149,5 +152,44 @@ public struct EngineConformance: Sendable {
         var outputs: [Tensor] = []
         try context.run([tensor(.float32, rows: 0)], outputs: &outputs, cancellation: nil)
         return outputs.first?.shape == [0, 4] ? nil : "answered \(outputs.map(\.shape))"
+    }
+
+    /// Requests carry tensors at any offset.
+    private func echoesUnaligned() throws -> String? {
+        let context = try makeEcho(.int64).makeContext()
+        let storage = TensorStorage(byteCount: 33)
+        for index in 0..<33 { unsafe storage.mutableBytes[index] = UInt8(index) }
+        let input = try Tensor(
+            elementType: .int64, shape: [1, 4], storage: storage, byteOffset: 1)
+        var outputs: [Tensor] = []
+        try context.run([input], outputs: &outputs, cancellation: nil)
+        guard let output = outputs.first else { return "no output" }
+        return unsafe output.bytes.elementsEqual(input.bytes) ? nil : "answered other elements"
+    }
+
+    private func runsSideBySide() throws -> String? {
+        let session = try makeEcho(.float32)
+        let failures = Mutex<[String]>([])
+        let threads = (0..<3).map { thread in
+            TestThread {
+                do {
+                    let context = try session.makeContext()
+                    var outputs: [Tensor] = []
+                    for round in 0..<50 {
+                        let value = Float(thread * 1000 + round)
+                        let input = try Tensor([value, value, value, value], shape: [1, 4])
+                        try context.run([input], outputs: &outputs, cancellation: nil)
+                        let answer = try outputs[0].elements(as: Float.self)
+                        if answer != [value, value, value, value] {
+                            failures.withLock { $0.append("\(value) became \(answer)") }
+                        }
+                    }
+                } catch {
+                    failures.withLock { $0.append("\(error)") }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        return failures.withLock { $0.first }
     }
 }

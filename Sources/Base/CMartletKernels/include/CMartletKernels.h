@@ -28,6 +28,7 @@
 #include "MartletKernelTypes.h"
 #include "MartletLayout.h"
 #include "MartletNorm.h"
+#include "MartletPeak.h"
 #include "MartletPooling.h"
 #include "MartletReduction.h"
 #include "MartletResample.h"

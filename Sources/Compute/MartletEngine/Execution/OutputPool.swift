@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletTensor
+package import MartletTensor
 internal import Synchronization
 
 /// Storage for a context's outputs, taken up again once nobody else holds it.
 ///
 /// Not for use from several threads at once; the references that it handed out may be dropped on
 /// any thread.
-struct OutputPool {
+package struct OutputPool {
     /// The most storages kept, whether held by callers or free.
     static let countMax = 32
 
     private var storages: [TensorStorage] = []
 
+    package init() {}
+
     /// Storage of at least `byteCount` bytes and at most four times that much.
-    mutating func take(byteCount: Int) -> TensorStorage {
+    package mutating func take(byteCount: Int) -> TensorStorage {
         let needed = max(byteCount, 64)
         // Through a buffer: an array's accessor may allocate its coroutine frame.
         let free = unsafe storages.withUnsafeMutableBufferPointer { storages -> Int? in

@@ -152,14 +152,17 @@ internal import MartletTensor
         let profile = profiles.activeProfile
         try unsafe withUnsafePointer(to: &frame) { frame in
             let frame = unsafe UnsafeRawPointer(frame)
+            var start = profile?.now() ?? 0
             for index in plan.steps.indices {
                 if let cancellation, cancellation.isCancelled {
                     throw EngineError(.cancelled, "the run was cancelled")
                 }
                 let step = plan.steps[index]
-                let start = profile?.now() ?? 0
                 let status = unsafe step.kernel(plan.arguments + step.argumentsOffset, frame)
-                if let profile { profile.add(plan.stepNodes[index], since: start) }
+                if let profile, plan.stepNodes[index].isLast {
+                    profile.add(plan.stepNodes[index], since: start)
+                    start = profile.now()
+                }
                 if status != StepStatus.done { throw failure(status, plan.stepNodes[index]) }
             }
         }

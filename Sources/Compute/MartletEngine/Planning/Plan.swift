@@ -78,6 +78,9 @@ internal import MartletTensor
     struct StepNode: Sendable {
         var name: String
         var operatorName: String
+        var work = OperatorWork()
+        /// Whether the node has no further step.
+        var isLast = true
     }
 
     init(

@@ -93,9 +93,17 @@ final class PlanBuilder {
             builder: self, inputs: inputs, outputs: outputs,
             attributes: graph.attributes[Int(node.index)], description: graph.describe(node))
         try native.lower(lowering)
+        noteWork(OperatorWork(schema.name, inputs: inputs, outputs: outputs), from: first)
         let range = first..<steps.count
         for case let operand? in inputs + outputs { slots.touch(operand.slot, steps: range) }
         for slot in lowering.scratchSlots { slots.touch(slot, steps: range) }
+    }
+
+    /// Puts down what a node's steps do together.
+    private func noteWork(_ work: OperatorWork, from first: Int) {
+        guard first < steps.count else { return }
+        for index in first..<(steps.count - 1) { stepNodes[index].isLast = false }
+        stepNodes[steps.count - 1].work = work
     }
 
     /// Whether shape inference knows all that the node computes; its outputs are constants then.

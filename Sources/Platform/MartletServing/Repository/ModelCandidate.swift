@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+package import MartletEngine
+
 /// A model found in a repository, before anything of it is loaded.
 package struct ModelCandidate: Sendable, Hashable {
     /// What a version's files are.
@@ -33,6 +35,8 @@ package struct ModelCandidate: Sendable, Hashable {
     /// Stages that the operator's own settings put around the model, in place of the
     /// configuration's; they may name files anywhere.
     package var pipeline: PipelineConfiguration?
+    /// The engine that the operator's own settings name.
+    package var engine: EngineChoice?
     /// Ascending by number.
     package var versions: [Version]
 

@@ -123,3 +123,15 @@ extension ModelLoader {
             statistics: statistics, executor: executor)
     }
 }
+
+extension ModelConfiguration {
+    /// The engine that the configuration's parameter `engine` names.
+    func engineChoice() throws(ServingError) -> EngineChoice? {
+        guard let text = parameters["engine"] else { return nil }
+        guard let choice = EngineChoice(rawValue: text) else {
+            let known = EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw invalid("parameter 'engine' is '\(text)'; known are \(known)")
+        }
+        return choice
+    }
+}

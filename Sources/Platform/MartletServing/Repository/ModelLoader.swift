@@ -46,6 +46,8 @@ package struct ModelLoader: Sendable {
             return try serveEnsemble(
                 version: version, of: candidate, configuration: configuration)
         }
+        var engineOptions = engineOptions
+        engineOptions.engine = try candidate.engine ?? configuration.engineChoice()
         switch try resolve(version.location, configuration: configuration) {
         case .onnxFile(let path):
             try checkDigest(path, configuration)

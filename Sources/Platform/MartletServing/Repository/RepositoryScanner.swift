@@ -51,7 +51,8 @@ package struct RepositoryScanner: Sendable {
             else { continue }
             for child in [name, name + ".onnx"] {
                 let inner = PathName.join(path, child)
-                if FileSystem.exists(inner), let candidate = try self.child(inner) {
+                if FileSystem.exists(inner), var candidate = try self.child(inner) {
+                    candidate.engine = entry.engine
                     return candidate
                 }
             }
@@ -64,6 +65,7 @@ package struct RepositoryScanner: Sendable {
         var single = try model(at: entry.path)
         if let name = entry.name { single?.name = name }
         if !entry.pipeline.isEmpty { single?.pipeline = entry.pipeline }
+        single?.engine = entry.engine
         return single
     }
 
@@ -84,7 +86,9 @@ package struct RepositoryScanner: Sendable {
         }
         let names = try FileSystem.list(path, limit: RepositoryScanner.modelCountMax)
         return try names.filter { !$0.hasPrefix(".") }.compactMap {
-            try child(PathName.join(path, $0))
+            var found = try child(PathName.join(path, $0))
+            found?.engine = entry.engine
+            return found
         }
     }
 

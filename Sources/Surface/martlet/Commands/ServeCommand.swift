@@ -57,6 +57,11 @@ struct ServeCommand: AsyncParsableCommand {
         transform: EnginePrecision.init(option:))
     var precision: EnginePrecision?
 
+    @Option(
+        help: "native (default), onnxruntime, or auto: native where it can.",
+        transform: EngineChoice.init(option:))
+    var engine: EngineChoice?
+
     @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
     var modelControlMode: String?
 
@@ -98,7 +103,7 @@ struct ServeCommand: AsyncParsableCommand {
             ("server.grpc_port", grpcPort.map(String.init)),
             ("server.metrics_port", metricsPort.map(String.init)),
             ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
-            ("engine.threads", threads.map(String.init)),
+            ("engine.name", engine?.rawValue), ("engine.threads", threads.map(String.init)),
             ("engine.precision", precision?.rawValue),
             ("models.control_mode", modelControlMode),
             ("models.load", loadModels.isEmpty ? nil : loadModels.joined(separator: ",")),

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletConfiguration
+internal import MartletEngine
 internal import MartletYAML
 internal import MartletServing
 
@@ -11,6 +12,7 @@ struct ModelEntry {
     var name: String?
     var path: String
     var pipeline: PipelineConfiguration
+    var engine: EngineChoice?
 }
 
 /// Reads `models.entries` of martlet.yaml.
@@ -21,8 +23,9 @@ struct ModelEntry {
 ///           name: resnet50             # as the path says, unless given
 ///           pre: [decode_image, "resize:224:256", "normalize:imagenet"]
 ///           post: [softmax, "top_k:5:/models/labels.txt"]
+///           engine: auto               # as engine.name, unless given
 enum ModelEntryReader {
-    private static let keys = ["name", "path", "pre", "post"]
+    private static let keys = ["name", "path", "pre", "post", "engine"]
 
     /// - Throws: `ConfigurationError` with the line of what is wrong.
     static func read(_ nodes: [YAMLNode]) throws(ConfigurationError) -> [ModelEntry] {
@@ -39,12 +42,14 @@ enum ModelEntryReader {
         }
         var name: String?
         var path: String?
+        var engine: EngineChoice?
         var pipeline = PipelineConfiguration()
         for field in fields {
             switch field.key {
             case "name": name = try text(field)
             case "path": path = try text(field)
             case "pre": pipeline.pre = try stages(field)
+            case "engine": engine = try choice(field)
             case "post": pipeline.post = try stages(field)
             default:
                 throw ConfigurationError(
@@ -57,7 +62,17 @@ enum ModelEntryReader {
             throw ConfigurationError(
                 .invalidValue, "a model entry needs a path", position: node.position)
         }
-        return ModelEntry(name: name, path: path, pipeline: pipeline)
+        return ModelEntry(name: name, path: path, pipeline: pipeline, engine: engine)
+    }
+
+    private static func choice(_ field: YAMLNode.Entry) throws(ConfigurationError) -> EngineChoice {
+        guard let choice = EngineChoice(rawValue: try text(field)) else {
+            throw ConfigurationError(
+                .invalidValue,
+                "'engine' takes " + EngineChoice.allCases.map(\.rawValue).joined(separator: ", "),
+                position: field.value.position)
+        }
+        return choice
     }
 
     private static func text(_ field: YAMLNode.Entry) throws(ConfigurationError) -> String {

@@ -8,6 +8,7 @@ internal import MartletConfiguration
 internal import MartletEngine
 internal import MartletGRPC
 internal import MartletHTTP
+internal import MartletONNXRuntime
 internal import MartletServing
 internal import MartletStorage
 internal import MartletTelemetry
@@ -39,7 +40,7 @@ struct Server {
         let threads = settings.number("engine.threads")
         if threads > 0 { KernelPool.start(threads: threads) }
 
-        let host = LocalModelHost(servingOptions(entries), engine: NativeEngine())
+        let host = LocalModelHost(servingOptions(entries), engine: engine(logger))
         let protocolSettings = ProtocolSettings(log: logSettings()) { log in
             telemetry.threshold.set(
                 info: log.info, warning: log.warning, error: log.error,
@@ -91,7 +92,9 @@ struct Server {
     private func servingOptions(_ entries: [ModelEntry]) -> ServingOptions {
         var options = ServingOptions(paths: paths)
         options.entries += entries.map {
-            ServingOptions.Entry(path: $0.path, name: $0.name, pipeline: $0.pipeline)
+            ServingOptions.Entry(
+                path: $0.path, name: $0.name, pipeline: $0.pipeline,
+                engine: $0.engine)
         }
         options.controlMode =
             ServingOptions.ControlMode(rawValue: settings.text("models.control_mode")) ?? .none
@@ -105,6 +108,16 @@ struct Server {
             memoryBytesMax: settings.number("engine.memory_mib_max") << 20,
             precision: EnginePrecision(rawValue: settings.text("engine.precision")) ?? .float32)
         return options
+    }
+
+    private func engine(_ logger: Logger) -> any Engine {
+        ChoosingEngine(
+            EngineChoice(rawValue: settings.text("engine.name")) ?? .native,
+            report: { model, reason in
+                logger.notice(
+                    "runs on ONNX Runtime",
+                    metadata: ["model": "\(model)", "reason": "\(reason)"])
+            })
     }
 
     private func doors(

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+#ifndef CMARTLET_ONNX_RUNTIME_SLOTS_H
+#define CMARTLET_ONNX_RUNTIME_SLOTS_H
+
+#include "CMartletONNXRuntime.h"
+
+// Places in the function table. It is append-only: a place once given never changes.
+enum martlet_ort_slot {
+    CREATE_STATUS = 0,
+    GET_ERROR_CODE = 1,
+    GET_ERROR_MESSAGE = 2,
+    CREATE_SESSION = 7,
+    RUN = 9,
+    CREATE_SESSION_OPTIONS = 10,
+    ENABLE_PROFILING = 14,
+    SET_GRAPH_OPTIMIZATION_LEVEL = 23,
+    SET_INTRA_THREADS = 24,
+    SET_INTER_THREADS = 25,
+    INPUT_COUNT = 30,
+    OUTPUT_COUNT = 31,
+    INPUT_TYPE = 33,
+    OUTPUT_TYPE = 34,
+    INPUT_NAME = 36,
+    OUTPUT_NAME = 37,
+    CREATE_RUN_OPTIONS = 39,
+    SET_TERMINATE = 46,
+    CREATE_TENSOR = 48,
+    CREATE_TENSOR_WITH_DATA = 49,
+    TENSOR_DATA = 51,
+    TEXTS_LENGTH = 53,
+    TEXTS_CONTENT = 54,
+    CAST_TYPE_TO_TENSOR = 55,
+    TYPE_KIND = 56,
+    TENSOR_ELEMENT_TYPE = 60,
+    DIMENSION_COUNT = 61,
+    DIMENSIONS = 62,
+    SYMBOLIC_DIMENSIONS = 63,
+    VALUE_TENSOR_INFO = 65,
+    CREATE_CPU_MEMORY_INFO = 69,
+    ALLOCATOR_FREE = 76,
+    DEFAULT_ALLOCATOR = 78,
+    RELEASE_ENVIRONMENT = 92,
+    RELEASE_STATUS = 93,
+    RELEASE_MEMORY_INFO = 94,
+    RELEASE_SESSION = 95,
+    RELEASE_VALUE = 96,
+    RELEASE_RUN_OPTIONS = 97,
+    RELEASE_TYPE_INFO = 98,
+    RELEASE_TENSOR_INFO = 99,
+    RELEASE_SESSION_OPTIONS = 100,
+    END_PROFILING = 110,
+    CREATE_ENVIRONMENT_WITH_THREADS = 119,
+    DISABLE_SESSION_THREADS = 120,
+    CREATE_THREADING_OPTIONS = 121,
+    RELEASE_THREADING_OPTIONS = 122,
+    SET_TEXT_ELEMENT = 129,
+    ADD_SESSION_ENTRY = 130,
+    CREATE_SHARED_ALLOCATOR = 144,
+    SET_GLOBAL_INTRA_THREADS = 147,
+    SET_GLOBAL_INTER_THREADS = 148,
+};
+
+/// The function at a place, as one that returns and takes these types.
+#define CALL(library, slot, result, ...) ((result(*)(__VA_ARGS__))(library)->slots[slot])
+
+#endif
