@@ -56,12 +56,19 @@ public struct EngineOptions: Sendable {
     public var precision: EnginePrecision
     /// The engine that the model asks for; nil leaves it to who loads.
     public var engine: EngineChoice?
+    /// Where compiled models are kept between processes; nil keeps none.
+    public var planCache: PlanCacheOptions?
+    /// Is told what deserves a line in the log: a stored plan that was refused, with the reason.
+    public var note: (@Sendable (String) -> Void)?
 
     public init(
         memoryBytesMax: Int = 16 << 30, threads: Int? = nil, disabledPasses: Set<String> = [],
         iterationsMax: Int = 10_000_000, precision: EnginePrecision = .float32,
-        engine: EngineChoice? = nil
+        engine: EngineChoice? = nil, planCache: PlanCacheOptions? = nil,
+        note: (@Sendable (String) -> Void)? = nil
     ) {
+        self.note = note
+        self.planCache = planCache
         self.engine = engine
         self.iterationsMax = iterationsMax
         self.memoryBytesMax = memoryBytesMax

@@ -24,9 +24,7 @@ public struct NativeEngine: Engine {
     public func load(_ source: ModelSource, options: EngineOptions) throws -> any EngineSession {
         do {
             switch source {
-            case .onnxFile(let path):
-                let importer = ONNXImporter(operators: operators.schemas)
-                return try prepare(importer.graph(path: path), options: options)
+            case .onnxFile(let path): return try load(path: path, options: options)
             case .graph(var graph):
                 // Builders may leave types to us.
                 try graph.inferShapes()
@@ -39,6 +37,34 @@ public struct NativeEngine: Engine {
         } catch let error as StorageError {
             throw EngineError(.invalidModel, error.description, cause: error)
         }
+    }
+
+    private func load(path: String, options: EngineOptions) throws -> NativeSession {
+        let importer = ONNXImporter(operators: operators.schemas)
+        guard let cache = options.planCache else {
+            return try prepare(importer.graph(path: path), options: options)
+        }
+        let store = PlanStore(cache: cache, operators: operators, options: options)
+        switch store.find(path) {
+        case .session(let session): return session
+        case .nothing: break
+        case .refused(let reason): options.note?("compiled anew, stored plan refused: \(reason)")
+        }
+        let (graph, files) = try importer.graphAndFiles(path: path)
+        let session = try prepare(graph, options: options)
+        do {
+            let sources = files.compactMap { path, file in
+                (file as? MappedFile).map { (path, $0) }
+            }
+            guard sources.count == files.count else { return session }
+            try store.keep(session, sources: sources)
+        } catch {
+            options.note?("the plan of '\(path)' is not stored: \(error)")
+            return session
+        }
+        // From the file, whose pages other processes share.
+        guard case .session(let stored) = store.find(path) else { return session }
+        return stored
     }
 
     /// Reads a model and runs the passes, telling of each that changed something.

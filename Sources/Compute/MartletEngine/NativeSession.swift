@@ -18,7 +18,8 @@ public final class NativeSession: ProfilingSession, ProfileSource {
     private let isProfiling = Atomic<Bool>(false)
 
     init(
-        graph: Graph, signature: ModelSignature, operators: OperatorTable, options: EngineOptions
+        graph: Graph, signature: ModelSignature, operators: OperatorTable, options: EngineOptions,
+        weights: [PackedWeights.Form] = []
     ) throws {
         self.signature = signature
         hasTensorsOnly = signature.hasTensorsOnly
@@ -30,11 +31,17 @@ public final class NativeSession: ProfilingSession, ProfileSource {
                     + "the limit is \(options.memoryBytesMax)")
         }
         root = Stage(
-            graph: graph, environment: StageEnvironment(operators: operators, options: options))
+            graph: graph, environment: StageEnvironment(operators: operators, options: options),
+            weights: weights)
     }
 
     public var memoryBytes: Int {
         constantBytes + root.weights.byteCount + root.arenaByteCountMax
+    }
+
+    /// Bytes of packed weights that lie in a stored plan, which other processes may share.
+    package var storedByteCount: Int {
+        root.weights.forms.reduce(0) { $0 + ($1.storage.isBorrowed ? $1.storage.byteCount : 0) }
     }
 
     /// Bytes of weights in the forms that kernels want.

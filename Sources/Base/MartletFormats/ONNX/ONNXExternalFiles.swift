@@ -15,6 +15,16 @@ public final class ONNXExternalFiles: Sendable {
         self.folder = folder
     }
 
+    /// The files in use so far, by the paths that led to them.
+    package var files: [(path: String, file: AnyObject)] {
+        guard let folder else { return [] }
+        return mapped.withLock { files in
+            files.sorted { $0.key < $1.key }.map { location, region in
+                (PathName.join(folder, location), region.owner)
+            }
+        }
+    }
+
     /// The bytes of one tensor, in place. They must be exactly `byteCount` and inside the file, and
     /// the file, links followed, inside the folder.
     public func region(

@@ -18,11 +18,34 @@ final class PackedWeights: Sendable {
         var byteCount = 0
     }
 
-    private let state = Mutex(State())
+    /// A constant as kernels want it.
+    struct Form {
+        var value: ValueID
+        /// Tells apart forms of one constant.
+        var format: String
+        var storage: TensorStorage
+    }
+
+    private let state: Mutex<State>
     private let byteCountMax: Int
 
-    init(byteCountMax: Int) {
+    /// - Parameter forms: what was packed before, by another process perhaps.
+    init(byteCountMax: Int, forms: [Form] = []) {
         self.byteCountMax = byteCountMax
+        var state = State()
+        for form in forms {
+            let key = Key(value: form.value, format: form.format)
+            state.storages[key] = form.storage
+            state.byteCount += form.storage.byteCount
+        }
+        self.state = Mutex(state)
+    }
+
+    /// All that is packed so far, in an order of its own.
+    var forms: [Form] {
+        state.withLock { state in
+            state.storages.map { Form(value: $0.value, format: $0.format, storage: $1) }
+        }.sorted { $0.value != $1.value ? $0.value < $1.value : $0.format < $1.format }
     }
 
     var byteCount: Int { state.withLock { $0.byteCount } }
@@ -42,7 +65,8 @@ final class PackedWeights: Sendable {
         }
         let key = Key(value: value, format: format)
         return try state.withLock { state in
-            if let known = state.storages[key] { return known }
+            // A form that came from a file may be of any size.
+            if let known = state.storages[key], known.byteCount == byteCount { return known }
             let (total, overflow) = state.byteCount.addingReportingOverflow(byteCount)
             guard !overflow, total <= byteCountMax else {
                 throw EngineError(

@@ -24,13 +24,14 @@ final class Stage: Sendable {
     private let plans: Mutex<PlanCache>
     private let continuations = Mutex<[[NodeID]: Continuation]>([:])
 
-    init(graph: Graph, environment: StageEnvironment) {
+    /// - Parameter weights: packed forms of the graph's constants that are there already.
+    init(graph: Graph, environment: StageEnvironment, weights forms: [PackedWeights.Form] = []) {
         self.graph = graph
         self.environment = environment
         inference = ShapeInference(graph)
         contentInputs = graph.contentInputs()
         constantBytes = graph.constants.values.reduce(0) { $0 &+ $1.byteCount }
-        weights = PackedWeights(byteCountMax: environment.memoryBytesMax)
+        weights = PackedWeights(byteCountMax: environment.memoryBytesMax, forms: forms)
         plans = Mutex(PlanCache(countMax: Stage.planCountMax, byteCountMax: Stage.planBytesMax))
     }
 

@@ -136,6 +136,9 @@ public struct Graph: Sendable {
         return value
     }
 
+    /// States the inputs, which must be values that are there and that nothing makes.
+    package mutating func setInputs(_ values: [ValueID]) { inputs = values }
+
     /// Leaves only these inputs, by place; the others must have become constants.
     mutating func keepInputs(_ places: [Int]) { inputs = places.map { inputs[$0] } }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 public import MartletFormats
 internal import MartletTensor
 
@@ -31,6 +32,17 @@ public struct ONNXImporter: Sendable {
     public func graph(path: String) throws -> Graph {
         let file = try ONNXFile(path: path)
         return try graph(of: file.model, externalFiles: file.externalFiles)
+    }
+
+    /// Maps a file and reads its graph.
+    /// - Returns: also the files that the model consists of, by the paths that led to them, the
+    ///   model's own first.
+    package func graphAndFiles(
+        path: String
+    ) throws -> (graph: Graph, files: [(path: String, file: AnyObject)]) {
+        let file = try ONNXFile(path: path)
+        let graph = try graph(of: file.model, externalFiles: file.externalFiles)
+        return (graph, [(path, file.region.owner)] + file.externalFiles.files)
     }
 
     /// - Parameter externalFiles: where tensors outside the model file are found.

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import Glibc
+
+/// A file that is written beside its place and takes it whole, by one rename, or not at all.
+///
+/// Readers see the old contents or the new ones. What is not committed is gone when the value is.
+public struct FileReplacement: ~Copyable {
+    public let path: String
+    /// Where the contents lie until they are committed.
+    public let temporaryPath: String
+    public private(set) var byteCount = 0
+    private let number: Int32
+    private var isCommitted = false
+
+    /// Creates the new file, readable by this user alone, in the folder of `path`.
+    public init(path: String) throws(StorageError) {
+        self.path = path
+        var template = Array((path + ".XXXXXX").utf8CString)
+        let number = unsafe mkstemp(&template)
+        guard number >= 0 else { throw .system("create beside", path: path, errno: errno) }
+        _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+        self.number = number
+        temporaryPath = String(
+            decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit {
+        close(number)
+        if !isCommitted { _ = unsafe unlink(temporaryPath) }
+    }
+
+    /// Adds bytes at the end.
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+        try unsafe write(bytes, at: byteCount)
+        byteCount += bytes.count
+    }
+
+    /// Adds zeros until the size is a multiple of `alignment`.
+    public mutating func pad(to alignment: Int) throws(StorageError) {
+        let rest = byteCount % alignment
+        guard rest > 0 else { return }
+        let zeros = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: alignment - rest, alignment: 1)
+        defer { unsafe zeros.deallocate() }
+        unsafe zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        try unsafe append(UnsafeRawBufferPointer(zeros))
+    }
+
+    /// Writes over bytes that are there.
+    public mutating func overwrite(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int
+    ) throws(StorageError) {
+        precondition(offset >= 0 && offset + bytes.count <= byteCount, "outside the file")
+        try unsafe write(bytes, at: offset)
+    }
+
+    /// Puts the file in its place, contents first.
+    public mutating func commit() throws(StorageError) {
+        guard fdatasync(number) == 0, unsafe rename(temporaryPath, path) == 0 else {
+            throw .system("replace", path: path, errno: errno)
+        }
+        isCommitted = true
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) {
+        var done = 0
+        while done < bytes.count {
+            guard let base = bytes.baseAddress else { return }
+            let count = unsafe pwrite(number, base + done, bytes.count - done, off_t(offset + done))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .system("write", path: path, errno: errno) }
+            done += count
+        }
+    }
+}
+
+extension FileSystem {
+    /// Makes a folder, and those around it, for this user.
+    public static func makeFolder(_ path: String) throws(StorageError) {
+        if isDirectory(path) { return }
+        let parent = PathName.directory(path)
+        if parent != path, !parent.isEmpty { try makeFolder(parent) }
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw .system("make the folder", path: path, errno: errno)
+        }
+    }
+
+    /// Removes a file; one that is not there is no error.
+    public static func removeFile(_ path: String) throws(StorageError) {
+        guard unsafe unlink(path) == 0 || errno == ENOENT else {
+            throw .system("remove", path: path, errno: errno)
+        }
+    }
+
+    /// Sets a file's time of modification to now.
+    public static func touch(_ path: String) throws(StorageError) {
+        guard unsafe utimensat(AT_FDCWD, path, nil, 0) == 0 else {
+            throw .system("touch", path: path, errno: errno)
+        }
+    }
+}
