@@ -13,6 +13,7 @@
 #define LANES 8
 #include "../dispatch/vector_kernels.h"
 #include "../dispatch/vector_winograd.h"
+#include "../dispatch/vector_quantize.h"
 
 MARTLET_AVX2 static void f32_to_f16_avx2(const float *x, uint16_t *y, int64_t n) {
     int64_t i = 0;

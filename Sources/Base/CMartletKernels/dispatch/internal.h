@@ -19,6 +19,7 @@
 
 MARTLET_INLINE int64_t martlet_min(int64_t a, int64_t b) { return a < b ? a : b; }
 MARTLET_INLINE int64_t martlet_max(int64_t a, int64_t b) { return a > b ? a : b; }
+MARTLET_INLINE float martlet_least(float a, float b) { return a < b ? a : b; }
 MARTLET_INLINE int64_t martlet_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 MARTLET_INLINE int64_t martlet_round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 

@@ -22,6 +22,8 @@ typedef struct martlet_tile_narrow {
     const float *row_scales;       // int8: of the tile's rows and columns, and what each
     const float *column_scales;    // column's sum starts at
     const int32_t *starts;
+    const int32_t *row_sums;       // int8, or NULL: row i adds row_sums[i] * column_zeros[j] to
+    const int32_t *column_zeros;   // column j's sum
 } martlet_tile_narrow;
 
 typedef void (*martlet_narrow_function)(const martlet_tile_narrow *tile);
@@ -66,7 +68,19 @@ MARTLET_INLINE martlet_narrow_b martlet_narrow_layout(
     return b;
 }
 
-/// Quantises a row to 8 bits around MARTLET_NARROW_ZERO, padded to whole groups; gives its scale.
-float martlet_quantize_row(const float *x, uint8_t *y, int64_t n);
+/// What is packed: element (p, column) lies at b[p * row_stride + column * column_stride].
+typedef struct {
+    const void *b;                 // floats, or 8-bit values (is_bytes)
+    int64_t row_stride, column_stride, k, n;
+    int64_t taps, channels;        // a convolution's: p is tap * channels + channel
+    int32_t is_bytes, is_signed;
+    const int32_t *zeros;          // zero points of 8-bit columns: zeros[column * zero_stride]
+    int64_t zero_stride;
+} martlet_narrow_source;
+
+/// Packs on at most threads threads. Of 8-bit values the layout's scales hold the columns' zero
+/// points as integers, its starts their sums, both of the values made signed.
+void martlet_narrow_pack(
+    martlet_narrow type, const martlet_narrow_source *source, void *packed, int32_t threads);
 
 #endif

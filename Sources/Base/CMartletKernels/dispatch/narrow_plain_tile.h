@@ -46,7 +46,9 @@ TARGET MARTLET_INLINE void NAME(tile_int8)(const int rows, const martlet_tile_na
     for (int i = 0; i < rows; i++) {
         float scaled[MARTLET_PANEL];
         for (int j = 0; j < MARTLET_PANEL; j++)
-            scaled[j] = (float)sums[i][j] * (t->row_scales[i] * t->column_scales[j]);
+            scaled[j] =
+                (float)(sums[i][j] + (t->row_sums ? t->row_sums[i] * t->column_zeros[j] : 0)) *
+                (t->row_scales[i] * t->column_scales[j]);
         NAME(finish)(&t->f, i, scaled);
     }
 }

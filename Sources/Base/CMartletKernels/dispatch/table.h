@@ -88,6 +88,15 @@ typedef struct martlet_kernel_table {
     void (*depthwise)(
         const float *const *pixels, const float *const *weights, int64_t taps, float *y,
         const float *bias, const float *residual, int64_t count);
+    // 8 bits (vector_quantize.h): saturate(round(x / scale) + zero) and back, the smallest and
+    // largest of values and 0, a row around 128 with its scale, and a sum.
+    void (*quantize)(
+        const float *x, void *y, int64_t n, float scale, float zero, int32_t is_signed);
+    void (*dequantize)(
+        const void *x, float *y, int64_t n, float scale, int32_t zero, int32_t is_signed);
+    void (*range)(const float *x, int64_t n, float *low, float *high);
+    float (*quantize_row)(const float *x, uint8_t *y, int64_t n);
+    int32_t (*sum_bytes)(const uint8_t *x, int64_t n);
 } martlet_kernel_table;
 
 extern const martlet_kernel_table martlet_table_plain;

@@ -10,3 +10,5 @@
     .depthwise = NAME(depthwise), .winograd_input = NAME(winograd_input),
     .winograd_output = NAME(winograd_output), .finish = NAME(finish), .pool = NAME(pool),
     .scale_shift = NAME(scale_shift),
+    .quantize = NAME(quantize), .dequantize = NAME(dequantize), .range = NAME(range),
+    .quantize_row = NAME(quantize_row), .sum_bytes = NAME(sum_bytes),

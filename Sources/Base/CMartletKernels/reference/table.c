@@ -7,6 +7,7 @@
 #define LANES 4
 #include "../dispatch/vector_kernels.h"
 #include "../dispatch/vector_winograd.h"
+#include "../dispatch/vector_quantize.h"
 #include "tile.h"
 
 static void f32_to_f16_plain(const float *x, uint16_t *y, int64_t n) {

@@ -26,6 +26,7 @@ extension NativeOperator {
             kernel: Array(weights.shape.dropFirst(2)))
         let shape = convShape(node, geometry)
         let plan = makePlan(shape, node)
+        let narrow = NarrowConvolution(node, weights, shape)
         var epilogue = Epilogue()
         epilogue.bias = node.optional(2)?.slot ?? .none
         epilogue.residualStride = Int64(geometry.outChannels)
@@ -49,12 +50,16 @@ extension NativeOperator {
                 try emitToChannelsLast(node, residual, epilogue.residual)
             }
         }
-        let packed = try packConvWeights(node, weights, shape, plan)
-        try unsafe node.emit(
-            convStep,
-            ConvArguments(
-                shape: shape, plan: plan, input: from, packed: packed, output: to,
-                scratch: node.scratch(byteCount: plan.scratch_bytes), epilogue: epilogue))
+        if let narrow {
+            try narrow.emit(node, weights, from: from, to: to, epilogue)
+        } else {
+            let packed = try packConvWeights(node, weights, shape, plan)
+            try unsafe node.emit(
+                convStep,
+                ConvArguments(
+                    shape: shape, plan: plan, input: from, packed: packed, output: to,
+                    scratch: node.scratch(byteCount: plan.scratch_bytes), epilogue: epilogue))
+        }
         if convertsOutput { try emitToChannelsFirst(node, to, output) }
     }
 
@@ -82,7 +87,7 @@ extension NativeOperator {
         }
     }
 
-    private static func convShape(
+    static func convShape(
         _ node: Lowering, _ geometry: ImageGeometry
     ) -> martlet_conv2d_f32_shape {
         martlet_conv2d_f32_shape(

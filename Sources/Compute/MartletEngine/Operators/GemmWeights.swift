@@ -77,6 +77,19 @@ struct GemmWeights: BitwiseCopyable {
     }
 }
 
+extension Lowering {
+    /// The node's own precision where a choice was made for it, else what was asked for.
+    var precision: EnginePrecision {
+        attributes[EnginePrecision.attribute]?.string.flatMap(EnginePrecision.init(rawValue:))
+            ?? builder.precision
+    }
+}
+
+extension EnginePrecision {
+    /// The attribute of products and convolutions that overrides what was asked for.
+    package static let attribute = "precision"
+}
+
 /// Packs a matrix part by part.
 // Sendable: the pointers outlive the packing, and parts write to disjoint panels.
 @safe private struct PanelPacking: @unchecked Sendable {

@@ -2,7 +2,6 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import CMartletKernels
-internal import Glibc
 internal import MartletGraph
 internal import MartletTensor
 
@@ -56,28 +55,13 @@ extension NativeOperator {
     static let dynamicQuantizeLinear = NativeOperator(.dynamicQuantizeLinear) { node in
         let input = try node.input()
         try node.expectFloat32(input)
-        let values = node.optionalOutput(0)
-        let (scale, zero) = (node.optionalOutput(1), node.optionalOutput(2))
-        try node.compute { run throws(StepFault) in
-            let x = run.floats(input)
-            var (low, high) = (Float(0), Float(0))
-            for index in 0..<x.count {
-                low = Swift.min(low, x[index])
-                high = Swift.max(high, x[index])
-            }
-            guard low.isFinite, high.isFinite else { throw .invalidValue }
-            let step = high == low ? 1 : (high - low) / 255
-            let shift = rintf(Swift.min(Swift.max(-low / step, 0), 255))
-            if let scale { run.floats(scale)[0] = step }
-            if let zero { run.values(zero, as: UInt8.self)[0] = UInt8(shift) }
-            guard let values else { return }
-            let y = run.values(values, as: UInt8.self)
-            for index in 0..<x.count {
-                let value = rintf(x[index] / step) + shift
-                // A NaN fails both comparisons and becomes 0.
-                y[index] = value >= 255 ? 255 : value > 0 ? UInt8(value) : 0
-            }
-        }
+        let scale = try node.optionalOutput(1) ?? node.temporary(.float32, [])
+        try unsafe node.emit(
+            dynamicQuantizeStep,
+            DynamicQuantizeArguments(
+                input: input.slot, output: node.optionalOutput(0)?.slot ?? .none,
+                scale: scale.slot, zero: node.optionalOutput(2)?.slot ?? .none,
+                count: Int64(input.count)))
     }
 
     private static func emitIntegerProduct(
@@ -117,4 +101,25 @@ extension NativeOperator {
         try emitBinary(node, MARTLET_SUB, wide, node.cast(zero, to: .int32), result)
         return result
     }
+}
+
+struct DynamicQuantizeArguments: BitwiseCopyable {
+    var input: Slot
+    var output: Slot
+    var scale: Slot
+    var zero: Slot
+    var count: Int64
+}
+
+func dynamicQuantizeStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
+    let arguments = unsafe raw.load(as: DynamicQuantizeArguments.self)
+    let frame = unsafe StepFrame(frame)
+    var zero: Int32 = 0
+    let values = unsafe frame[arguments.output]?.assumingMemoryBound(to: UInt8.self)
+    let status = unsafe martlet_dynamic_quantize(
+        frame.floats(arguments.input), values, arguments.count, frame.floats(arguments.scale),
+        &zero, frame.threads)
+    guard status == 0 else { return StepStatus.invalidValue }
+    unsafe frame[arguments.zero]?.storeBytes(of: UInt8(clamping: zero), as: UInt8.self)
+    return StepStatus.done
 }

@@ -50,7 +50,7 @@ func emitPackedGemm(
     let k = Int64(right.shape[options.isTransposed ? 1 : 0])
     let n = Int64(right.shape[options.isTransposed ? 0 : 1])
     let m = n == 0 ? 0 : Int64(output.count) / n
-    let weights = GemmWeights(node.builder.precision, k: k, n: n)
+    let weights = GemmWeights(node.precision, k: k, n: n)
     let packed = try weights.pack(node, right, isTransposed: options.isTransposed)
     var epilogue = options.epilogue
     epilogue.residualStride = n

@@ -33,7 +33,7 @@ package struct OperatorTable: Sendable {
     var channelsLast: Set<OperatorSchema> {
         [
             .averagePool, .fusedConv, .globalAveragePool, .globalMaxPool, .lrn, .maxPool,
-            .scaleShift,
+            .quantizedConv, .scaleShift,
         ]
     }
 
@@ -126,6 +126,9 @@ package struct OperatorTable: Sendable {
         .matMulInteger,
         .qLinearConv,
         .qLinearMatMul,
+        .quantizedBinary,
+        .quantizedConv,
+        .quantizedMatMul,
         // Pools and normalisations
         .averagePool,
         .batchNormalization,

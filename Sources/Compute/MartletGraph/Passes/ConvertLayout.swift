@@ -25,21 +25,24 @@ public struct ConvertLayout: GraphPass {
     public init(
         anchors: Set<OperatorSchema> = [
             .fusedConv, .maxPool, .averagePool, .globalAveragePool, .globalMaxPool, .scaleShift,
-            .lrn,
+            .lrn, .quantizedConv,
         ]
     ) {
         self.anchors = anchors
     }
 
     public func run(on graph: inout Graph) throws(GraphError) -> Int {
-        guard graph.nodes.contains(where: { graph.schema(of: $0) == .fusedConv }),
-            anchors.contains(.fusedConv)
-        else { return 0 }
+        guard graph.nodes.contains(where: { isConvolution(graph.schema(of: $0)) }) else { return 0 }
         var changes = 0
         // The channels-last twins of values, as far as they exist.
         var twins: [ValueID: ValueID] = [:]
         for node in Array(graph.nodes) where convert(node, &twins, in: &graph) { changes += 1 }
         return changes
+    }
+
+    /// Where a region begins.
+    private func isConvolution(_ schema: OperatorSchema) -> Bool {
+        (schema == .fusedConv || schema == .quantizedConv) && anchors.contains(schema)
     }
 
     private func convert(
@@ -54,20 +57,34 @@ public struct ConvertLayout: GraphPass {
             return true
         }
         guard let data = graph.input(0, of: node), let result = graph.result(of: node),
-            graph.rank(of: result) == 4, graph.rank(of: data) == 4, graph.isFloat32(result),
+            graph.rank(of: result) == 4, graph.rank(of: data) == 4,
+            graph.isFloat32(result) || graph.isByte(result),
             graph.outputs(of: node).dropFirst().allSatisfy({ $0 == nil })
         else { return false }
         if anchors.contains(schema) {
             guard graph.attribute("layout", of: node) == nil else { return false }
             // A region begins at a convolution; other operators only carry it on.
-            guard schema == .fusedConv || twins[data] != nil else { return false }
+            guard isConvolution(schema) || (twins[data] != nil && graph.isFloat32(data)) else {
+                return false
+            }
             var slots = [0]
-            if schema == .fusedConv, graph.input(3, of: node) != nil { slots.append(3) }
+            if isConvolution(schema), graph.input(3, of: node) != nil { slots.append(3) }
             for slot in slots { read(slot, of: node, &twins, in: &graph) }
             graph.attributes[Int(node.index)]["layout"] = .string("NHWC")
         } else if ConvertLayout.elementwise.contains(schema) {
             guard twins[data] != nil else { return false }
             read(0, of: node, &twins, in: &graph)
+        } else if schema == .quantizeLinear || schema == .dequantizeLinear {
+            guard twins[data] != nil, graph.isSingle(graph.input(1, of: node)) else {
+                return false
+            }
+            read(0, of: node, &twins, in: &graph)
+        } else if schema == .quantizedBinary {
+            guard let other = graph.input(3, of: node), twins[data] != nil || twins[other] != nil,
+                graph.dimensions(of: other) == graph.dimensions(of: data)
+            else { return false }
+            read(0, of: node, &twins, in: &graph)
+            read(3, of: node, &twins, in: &graph)
         } else if ConvertLayout.variadic.contains(schema) {
             guard convertVariadic(node, &twins, in: &graph) else { return false }
         } else if schema == .reduceMean {

@@ -15,9 +15,11 @@ public struct FuseConvEpilogue: GraphPass {
         for node in Array(graph.nodes) where startFusion(node, in: &graph) { changes += 1 }
         for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
             if Epilogue.addResidual(at: node, to: .fusedConv, in: &graph) { changes += 1 }
+            if Epilogue.addResidual(at: node, to: .quantizedConv, in: &graph) { changes += 1 }
         }
         for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
             if Epilogue.addActivation(at: node, to: .fusedConv, in: &graph) { changes += 1 }
+            if Epilogue.addActivation(at: node, to: .quantizedConv, in: &graph) { changes += 1 }
             if Epilogue.addActivation(at: node, to: .scaleShift, in: &graph) { changes += 1 }
         }
         return changes

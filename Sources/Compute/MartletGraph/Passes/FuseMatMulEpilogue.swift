@@ -17,11 +17,13 @@ public struct FuseMatMulEpilogue: GraphPass {
         }
         // Bias first, then residual, then activation: the order in which the fused form applies
         // them.
-        for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
-            if Epilogue.addResidual(at: node, to: .fusedMatMul, in: &graph) { changes += 1 }
-        }
-        for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
-            if Epilogue.addActivation(at: node, to: .fusedMatMul, in: &graph) { changes += 1 }
+        for fused in [OperatorSchema.fusedMatMul, .quantizedMatMul] {
+            for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
+                if Epilogue.addResidual(at: node, to: fused, in: &graph) { changes += 1 }
+            }
+            for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
+                if Epilogue.addActivation(at: node, to: fused, in: &graph) { changes += 1 }
+            }
         }
         return changes
     }
@@ -69,8 +71,10 @@ public struct FuseMatMulEpilogue: GraphPass {
         guard graph.schema(of: node) == .add else { return false }
         for slot in 0..<2 {
             guard let product = graph.input(slot, of: node), graph.hasSingleUse(product),
-                let before = graph.producer(of: product, is: .fusedMatMul),
-                graph.input(2, of: before) == nil, graph.input(3, of: before) == nil,
+                let before = graph.producer(of: product),
+                [.fusedMatMul, .quantizedMatMul].contains(graph.schema(of: before)),
+                graph.isFloat32(product), graph.input(2, of: before) == nil,
+                graph.input(3, of: before) == nil,
                 graph.attribute("activation", of: before) == nil,
                 let shape = graph.dimensions(of: product), let length = shape.last?.fixed,
                 let bias = graph.input(1 - slot, of: node),
@@ -78,8 +82,8 @@ public struct FuseMatMulEpilogue: GraphPass {
                 let vector = vector(bias, length: length, in: &graph)
             else { continue }
             graph.rewrite(
-                node, as: .fusedMatMul,
-                inputs: [graph.input(0, of: before), graph.input(1, of: before), vector],
+                node, as: graph.schema(of: before),
+                inputs: Epilogue.inputs(of: before, at: 2, vector, in: graph),
                 attributes: graph.attributes[Int(before.index)])
             graph.removeNode(before)
             return true
@@ -108,11 +112,7 @@ enum Epilogue {
                 graph.type(of: other).elementType == graph.type(of: product).elementType
             else { continue }
             graph.rewrite(
-                node, as: fused,
-                inputs: [
-                    graph.input(0, of: before), graph.input(1, of: before),
-                    graph.input(2, of: before), other,
-                ],
+                node, as: fused, inputs: inputs(of: before, at: 3, other, in: graph),
                 attributes: graph.attributes[Int(before.index)])
             graph.removeNode(before)
             return true
@@ -120,12 +120,22 @@ enum Epilogue {
         return false
     }
 
+    /// A node's inputs with one more.
+    static func inputs(
+        of node: NodeID, at slot: Int, _ value: ValueID, in graph: Graph
+    ) -> [ValueID?] {
+        var inputs = graph.inputs(of: node)
+        while inputs.count <= slot { inputs.append(nil) }
+        inputs[slot] = value
+        return inputs
+    }
+
     /// An activation after the fused node becomes its own.
     static func addActivation(
         at node: NodeID, to fused: OperatorSchema, in graph: inout Graph
     ) -> Bool {
         guard let data = graph.input(0, of: node), graph.hasSingleUse(data),
-            let before = graph.producer(of: data, is: fused),
+            let before = graph.producer(of: data, is: fused), graph.isFloat32(data),
             graph.attribute("activation", of: before) == nil,
             let activation = activation(of: node, in: graph)
         else { return false }

@@ -15,11 +15,12 @@ extension PassPipeline {
     ) -> PassPipeline {
         PassPipeline(
             [
-                DropDeadNodes(), EliminateNoOps(),
+                DropDeadNodes(), EliminateNoOps(), RecoverQuantizedProducts(),
                 FoldConstants(bytesMax: foldedBytesMax, evaluate: evaluate),
                 InlineConditions(), SimplifyShapes(), EliminateNoOps(), MergeCommonNodes(),
                 FoldBatchNorm(), RecoverLayerNorm(), RecoverGelu(), RecoverAttention(),
                 FuseMatMulEpilogue(), MergeProjections(), FuseConvEpilogue(), FuseSkipLayerNorm(),
+                FuseRequantization(),
                 ConvertLayout(anchors: channelsLast), EliminateTransposes(), EliminateNoOps(),
                 DropDeadNodes(),
             ], disabled: disabled, verifies: verifies)
