@@ -26,6 +26,11 @@ public final class Cancellation: Sendable {
 
     public var isCancelled: Bool { flag.load(ordering: .acquiring) }
 
+    /// Not cancelled, and with no handler: as good as new.
+    package var isUntouched: Bool {
+        handlers.withLock { $0.waiting.isEmpty && !flag.load(ordering: .acquiring) }
+    }
+
     public func cancel() {
         let pending = handlers.withLock { handlers -> [(UInt64, @Sendable () -> Void)] in
             if flag.exchange(true, ordering: .acquiringAndReleasing) { return [] }

@@ -17,15 +17,18 @@ extension LocalModelHost {
                     ServingError(.invalidArgument, "output '\(name)' is requested more than once")))
             return
         }
-        dispatch(request.model, request.version, request.context, completion) {
-            executor, completion in
-            guard admission != nil else {
-                return executor.submit(request, cancellation: cancellation, completion: completion)
+        guard let admission else {
+            return admit(request.model, request.version, completion) { executor in
+                executor.submit(request, cancellation: cancellation, completion: completion)
             }
-            // The span of admission ends here, and a run on this thread would be counted in.
-            var waiting = request
-            waiting.allowsInlineRun = false
-            return executor.submit(waiting, cancellation: cancellation, completion: completion)
+        }
+        // The span of admission ends here, and a run on this thread would be counted in.
+        var waiting = request
+        waiting.allowsInlineRun = false
+        admission.withSpan(request.model, request.context, completion) { completion in
+            admit(waiting.model, waiting.version, completion) { executor in
+                executor.submit(waiting, cancellation: cancellation, completion: completion)
+            }
         }
     }
 
@@ -59,40 +62,48 @@ extension LocalModelHost {
         _ completion: @escaping AdmissionSpans.Completion<Response>,
         _ submit: (any ModelExecutor, @escaping AdmissionSpans.Completion<Response>) -> Bool
     ) {
-        guard let admission else { return admit(model, version, completion, submit) }
-        admission.withSpan(model, context, completion) { admit(model, version, $0, submit) }
+        guard let admission else {
+            return admit(model, version, completion) { submit($0, completion) }
+        }
+        admission.withSpan(model, context, completion) { completion in
+            admit(model, version, completion) { submit($0, completion) }
+        }
     }
 
     /// Finds the model and hands the request over; a version that was closed between the two is
     /// looked up again, for its successor stands in the table before it closes.
+    @inline(__always)
     private func admit<Response>(
         _ model: String, _ version: String?,
-        _ completion: @escaping AdmissionSpans.Completion<Response>,
-        _ submit: (any ModelExecutor, @escaping AdmissionSpans.Completion<Response>) -> Bool
+        _ completion: AdmissionSpans.Completion<Response>, _ submit: (any ModelExecutor) -> Bool
     ) {
-        if phase.withLock({ $0 == .draining }) {
-            completion(
-                .failure(
-                    ServingError(
-                        .unavailable, "the server is shutting down", retryAfter: .seconds(5))))
-            return
-        }
         var closed: ServedModel?
         while true {
             do throws(ServingError) {
-                let served = try table.current.find(model, version: version)
-                if served === closed {
-                    throw ServingError(
-                        .unavailable, "model '\(model)' is being unloaded",
-                        retryAfter: .seconds(1))
-                }
-                if submit(served.executor, completion) { return }
+                let served = try served(model, version: version, after: closed)
+                if submit(served.executor) { return }
                 closed = served
             } catch {
                 completion(.failure(error))
                 return
             }
         }
+    }
+
+    /// - Throws: when there is none, or still the one that was closed, or no more are served.
+    private func served(
+        _ model: String, version: String?, after closed: ServedModel?
+    ) throws(ServingError) -> ServedModel {
+        if phase.withLock({ $0 == .draining }) {
+            throw ServingError(
+                .unavailable, "the server is shutting down", retryAfter: .seconds(5))
+        }
+        let served = try table.current.find(model, version: version)
+        if served === closed {
+            throw ServingError(
+                .unavailable, "model '\(model)' is being unloaded", retryAfter: .seconds(1))
+        }
+        return served
     }
 
     // MARK: What is there

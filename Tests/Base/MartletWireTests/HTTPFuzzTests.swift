@@ -35,6 +35,13 @@ struct HTTPFuzzTests {
             // Cut up, a request may be complete before an error behind it is seen.
             #expect(whole == cut || whole == "refused", "\(bytes)")
             if whole == "refused" { throw WireError(.malformed, "refused") }
+            // What a connection remembers of a head changes nothing.
+            var reader = RequestReader()
+            try reader.feed(bytes)
+            if reader.isBetweenRequests, !reader.requests.isEmpty {
+                let twice = outcome(bytes + bytes, pieces: bytes.count)
+                #expect(twice == whole + "|" + whole, "\(bytes)")
+            }
         }
     }
 

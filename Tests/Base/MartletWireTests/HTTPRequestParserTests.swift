@@ -51,6 +51,32 @@ struct HTTPRequestParserTests {
         #expect(try head("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").pathString == "*")
     }
 
+    @Test(
+        "takes a head that repeats the last one for the same, and no other", arguments: [0, 1, 9])
+    func repeated(size: Int) throws {
+        let plain = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+        let longer = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+        let chunked = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let chunks = "1\r\nx\r\n0\r\n\r\n"
+        let text =
+            plain + "ab" + plain + "cd" + longer + "efg" + longer + "hij" + plain + "kl" + chunked
+            + chunks + chunked + chunks
+        let requests = try RequestReader.read(text, pieces: size)
+        #expect(
+            requests.map { String(decoding: $0.body, as: UTF8.self) } == [
+                "ab", "cd", "efg", "hij", "kl", "x", "x",
+            ])
+        #expect(requests.map(\.head.contentLength) == [2, 2, 3, 3, 2, nil, nil])
+        #expect(requests.allSatisfy { $0.head.pathString == "/a" })
+        if size == 0 {
+            #expect(requests.map(\.repeatsHead) == [false, true, false, true, false, false, true])
+        }
+        // A broken head behind a good one is read, not taken for its repetition.
+        #expect(throws: WireError.self) {
+            try RequestReader.read(plain + "ab" + plain.dropLast(2) + "X\r\n\r\n", pieces: size)
+        }
+    }
+
     private static let hostileHeads: [(String, Int)] = [
         // Framing that two readers could understand differently.
         ("Content-Length: 5\r\nTransfer-Encoding: chunked", 400),

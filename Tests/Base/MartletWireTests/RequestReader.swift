@@ -8,12 +8,15 @@ struct RequestReader {
     struct Request {
         var head: HTTPRequestHead
         var body: [UInt8]
+        var repeatsHead = false
     }
 
     var parser: HTTPRequestParser
     var requests: [Request] = []
     private var pending: [UInt8] = []
     private var current: Request?
+
+    var isBetweenRequests: Bool { pending.isEmpty && parser.isBetweenRequests }
 
     init(limits: HTTPLimits = HTTPLimits()) {
         parser = HTTPRequestParser(limits: limits)
@@ -29,7 +32,9 @@ struct RequestReader {
             case .needMore:
                 pending.removeFirst(step.consumed)
                 return
-            case .head: current = Request(head: parser.head, body: [])
+            case .head:
+                current = Request(
+                    head: parser.head, body: [], repeatsHead: parser.repeatsHead)
             case .body(let range): current?.body.append(contentsOf: pending[range])
             case .end:
                 if let current { requests.append(current) }

@@ -105,6 +105,46 @@ struct KServeRoutesTests {
         }
     }
 
+    @Test("reads each of a connection's requests for what it is, however alike they are")
+    func repeatedRequests() async throws {
+        try await RunningServer.with { running in
+            let client = try running.client()
+            func form(_ name: String, type: String = "FP32", count: Int = 1) -> String {
+                #"{"inputs":[{"name":"\#(name)","datatype":"\#(type)","shape":[\#(count)],"#
+                    + #""parameters":{"binary_data_size":4}}],"#
+                    + #""outputs":[{"name":"OUT_\#(name)","parameters":{"binary_data":true}}]}"#
+            }
+            func ask(_ json: String, _ data: [UInt8], to model: String = "echo") throws
+                -> RawClient.Response
+            {
+                try client.post(
+                    "/v2/models/\(model)/infer", Array(json.utf8) + data,
+                    headers: "Inference-Header-Content-Length: \(json.utf8.count)\r\n")
+            }
+            let (json, other) = (form("a"), form("b"))
+            for turn in 1...4 as ClosedRange<UInt8> {
+                let data: [UInt8] = [turn, 2, 3, 4]
+                let answer = try ask(json, data)
+                #expect(answer.status == 200)
+                #expect(Array(answer.body.suffix(4)) == data)
+                #expect(answer.text.contains("OUT_a"))
+            }
+            // As long, with the same head, but another input; then another model's path.
+            let renamed = try ask(other, [9, 9, 9, 9])
+            #expect(renamed.text.contains("OUT_b"))
+            #expect(try ask(json, [1, 2, 3, 4], to: "none").status == 404)
+            #expect(try ask(json, [5, 6, 7, 8]).body.suffix(4) == [5, 6, 7, 8])
+            // The same words over bytes that do not fit them.
+            #expect(try ask(json, [1, 2, 3]).status == 400)
+            #expect(try ask(json, [1, 2, 3, 4, 5]).status == 400)
+            let strings = form("s", type: "BYTES")
+            #expect(try ask(strings, [0, 0, 0, 0]).status == 200)
+            #expect(try ask(strings, [0, 0, 0, 0]).status == 200)
+            #expect(try ask(strings, [1, 0, 0, 0]).status == 400)
+            #expect(try ask(json, [5, 6, 7, 8]).status == 200)
+        }
+    }
+
     @Test("takes a raw binary request")
     func rawInference() async throws {
         try await RunningServer.with { running in

@@ -21,8 +21,8 @@ public struct JSONWriter: Sendable {
     public var nonFinite: NonFinite
     private var isCommaDue = false
 
-    public init(appendingTo bytes: [UInt8] = [], nonFinite: NonFinite = .null) {
-        self.bytes = bytes
+    public init(appendingTo bytes: consuming [UInt8] = [], nonFinite: NonFinite = .null) {
+        self.bytes = consume bytes
         self.nonFinite = nonFinite
     }
 

@@ -8,7 +8,7 @@ public struct HTTPHeadWriter: Sendable {
 
     /// A response's head, begun with its status line, behind what `bytes` holds.
     public init(status: Int, appendingTo bytes: consuming [UInt8] = []) {
-        self.bytes = bytes
+        self.bytes = consume bytes
         if status == 200 {
             append("HTTP/1.1 200 OK\r\n")
         } else {
@@ -23,7 +23,7 @@ public struct HTTPHeadWriter: Sendable {
     /// A request's head, begun with its line, behind what `bytes` holds. `target` must be a valid
     /// request target.
     public init(method: HTTPMethod, target: String, appendingTo bytes: consuming [UInt8] = []) {
-        self.bytes = bytes
+        self.bytes = consume bytes
         self.bytes.append(contentsOf: method.rawValue.utf8)
         append(" ")
         for byte in target.utf8 { self.bytes.append(ByteClass.isTarget(byte) ? byte : 0x5F) }

@@ -7,7 +7,8 @@
 /// until it says `needMore`. After an error, answer with its status and close.
 ///
 /// Cost: each byte of a head is looked at about twice, however it is cut up; one copy of the head
-/// and no other allocation but the table's growth.
+/// and no other allocation but the table's growth. A head that is the last one's to the byte, as
+/// most of a connection's are, is compared and not taken apart again.
 public struct HTTPRequestParser: Sendable {
     public enum Event: Equatable, Sendable {
         /// Nothing to be said until more bytes are there.
@@ -35,7 +36,12 @@ public struct HTTPRequestParser: Sendable {
     public let limits: HTTPLimits
     /// The head of the request being read; valid from `.head` to `.end`.
     public private(set) var head = HTTPRequestHead()
+    /// Whether `head` is that of the request before, to the byte: what was found out about it still
+    /// holds.
+    public private(set) var repeatsHead = false
 
+    /// `head` is whole, and not being written over.
+    private var hasWholeHead = false
     private var state = State.head
     private var lineStart = 0
     private var scanned = 0
@@ -96,7 +102,23 @@ public struct HTTPRequestParser: Sendable {
         return Step(event: .end, consumed: consumed)
     }
 
+    /// Takes the last head again when these bytes begin with it: how a head ends is in its bytes.
+    private mutating func repeatHead(_ source: WireBytes) -> Step? {
+        let length = head.fields.bytes.count
+        guard hasWholeHead, lineStart == 0, scanned == 0, source.count >= length,
+            source.equals(0..<length, head.fields.bytes)
+        else { return nil }
+        repeatsHead = true
+        return settledHead(length: length)
+    }
+
+    private mutating func settledHead(length: Int) -> Step {
+        state = head.contentLength.map { .body(remaining: $0) } ?? .chunks(ChunkedDecoder())
+        return Step(event: .head, consumed: length)
+    }
+
     private mutating func stepHead(_ source: WireBytes) throws(WireError) -> Step {
+        if let step = repeatHead(source) { return step }
         while let (line, next) = try nextLine(source, from: lineStart, scanned: &scanned) {
             if !hasRequestLine {
                 if line.isEmpty, lineStart == 0 {
@@ -105,6 +127,7 @@ public struct HTTPRequestParser: Sendable {
                     continue
                 }
                 try checkRequestLine(length: line.count)
+                hasWholeHead = false
                 head.fields.fields.removeAll(keepingCapacity: true)
                 try head.parseRequestLine(source, line)
                 hasRequestLine = true
@@ -112,12 +135,9 @@ public struct HTTPRequestParser: Sendable {
                 try checkHead(length: next)
                 source.copy(0..<next, to: &head.fields.bytes)
                 try head.settle(limits: limits)
-                if let length = head.contentLength {
-                    state = .body(remaining: length)
-                } else {
-                    state = .chunks(ChunkedDecoder())
-                }
-                return Step(event: .head, consumed: next)
+                hasWholeHead = true
+                repeatsHead = false
+                return settledHead(length: next)
             } else {
                 guard head.fields.fields.count < limits.headerCountMax else {
                     throw WireError(

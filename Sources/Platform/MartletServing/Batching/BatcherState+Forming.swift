@@ -36,9 +36,9 @@ extension BatcherState {
             actions.batch.append(contentsOf: scratch)
             scratch.removeAll(keepingCapacity: true)
         }
-        let inputBytes = actions.batch.count == 1 ? actions.batch[0].claim.inputBytes : .max
         let instance = begin(
-            at: now, isInline: false, count: actions.batch.count, inputBytes: inputBytes)
+            at: now, isInline: false, count: actions.batch.count,
+            inputBytes: actions.batch[0].claim.inputBytes)
         actions.batch.forEachBorrowed { item in
             item.standing.phase = .running
             item.standing.instance = Int32(truncatingIfNeeded: instance)
@@ -53,7 +53,8 @@ extension BatcherState {
     ) -> Int {
         let instance = idleInstances.removeLast()
         instances[instance] = Instance(
-            isRunning: true, isInline: isInline, inputBytes: inputBytes, live: count,
+            isRunning: true, isInline: isInline, isJoined: count > 1, inputBytes: inputBytes,
+            live: count,
             started: now)
         return instance
     }

@@ -65,7 +65,9 @@ extension BatcherState {
         let taken = now.nanoseconds &- instances[instance].started.nanoseconds
         batchNanoseconds =
             batchNanoseconds == 0 ? taken : batchNanoseconds + (taken - batchNanoseconds) / 8
-        inlineRuns.ran(inputBytes: instances[instance].inputBytes, nanoseconds: taken)
+        inlineRuns.ran(
+            inputBytes: instances[instance].inputBytes, nanoseconds: taken,
+            isJoined: instances[instance].isJoined)
     }
 
     private mutating func giveBack(_ instance: Int) {

@@ -51,7 +51,9 @@ package struct BatcherState: ~Copyable {
         var isRunning = false
         /// A caller runs its own request on it.
         var isInline = false
-        /// Of a run of one request; otherwise too large to tell anything.
+        /// Its batch has several requests.
+        var isJoined = false
+        /// Of one request in its batch.
         var inputBytes = Int.max
         /// Requests on it that are not answered yet.
         var live = 0

@@ -7,7 +7,7 @@ internal import MartletBase
 /// instance's thread and being woken by it.
 ///
 /// Run times are kept apart by the size of the input, in powers of two: a moving average of the
-/// runs that had one request. A size begins as slow, becomes quick after some quick runs in a row
+/// runs that had one request, and of those that had several and were quick all the same. A size begins as slow, becomes quick after some quick runs in a row
 /// with an average of at most half the limit, and is slow again at once after one run of four times
 /// the limit or when the average passes it. Each such fall doubles how many quick runs it takes to
 /// come back; long good conduct halves it.
@@ -42,9 +42,13 @@ struct InlineRuns {
         inputBytes <= inputBytesMax && !sizes.isEmpty && sizes[InlineRuns.size(inputBytes)].isQuick
     }
 
-    /// A run of one request took so long.
-    mutating func ran(inputBytes: Int, nanoseconds: Int64) {
-        guard inputBytes <= inputBytesMax, !sizes.isEmpty else { return }
+    /// A run took so long.
+    /// - Parameters:
+    ///   - inputBytes: of one request in it.
+    ///   - isJoined: it had others too, so that this one alone takes less.
+    mutating func ran(inputBytes: Int, nanoseconds: Int64, isJoined: Bool = false) {
+        guard inputBytes <= inputBytesMax, !sizes.isEmpty, !isJoined || nanoseconds <= limit / 2
+        else { return }
         let index = InlineRuns.size(inputBytes)
         var size = sizes[index]
         // Bounded, so that one stall is soon forgotten.

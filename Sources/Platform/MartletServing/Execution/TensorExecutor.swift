@@ -40,11 +40,11 @@ package final class TensorExecutor: ModelExecutor {
                     inputBytes: bound.tensors.reduce(0) { $0 + $1.byteCount },
                     allowsInlineRun: request.allowsInlineRun),
                 context: request.context
-            ) { [self] answer, _ in
-                completion(
-                    answer.result.flatMap { tensors in
-                        respond(request, tensors)
-                    })
+            ) { [self, id = request.id, outputs = request.outputs] answer, _ in
+                switch answer {
+                case .success(let tensors): completion(respond(id, outputs, tensors))
+                case .failure(let error): completion(.failure(error))
+                }
             }
         } catch {
             completion(.failure(error))
@@ -70,7 +70,7 @@ package final class TensorExecutor: ModelExecutor {
     }
 
     private func respond(
-        _ request: InferenceRequest, _ tensors: [Tensor]
+        _ id: String, _ requested: [RequestedOutput], _ tensors: [Tensor]
     ) -> Result<InferenceResponse, ServingError> {
         do throws(ServingError) {
             guard tensors.count == signature.outputs.count else {
@@ -80,7 +80,7 @@ package final class TensorExecutor: ModelExecutor {
                         + "\(signature.outputs.count)")
             }
             var outputs: [NamedTensor] = []
-            if request.outputs.isEmpty {
+            if requested.isEmpty {
                 outputs.reserveCapacity(tensors.count)
                 for (position, port) in signature.outputs.enumerated() {
                     guard let port else { continue }
@@ -90,14 +90,14 @@ package final class TensorExecutor: ModelExecutor {
                             tensor: try signature.clientView(tensors[position], port)))
                 }
             } else {
-                outputs.reserveCapacity(request.outputs.count)
-                for wanted in request.outputs {
+                outputs.reserveCapacity(requested.count)
+                for wanted in requested {
                     outputs.append(try answer(wanted, tensors))
                 }
             }
             return .success(
                 InferenceResponse(
-                    model: model, version: version, id: request.id, outputs: outputs))
+                    model: model, version: version, id: id, outputs: outputs))
         } catch {
             return .failure(error)
         }

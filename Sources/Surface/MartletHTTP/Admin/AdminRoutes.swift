@@ -20,7 +20,7 @@ public enum AdminRoutes {
             responder.complete(
                 HTTPResponse(
                     contentType: "text/plain; version=0.0.4; charset=utf-8",
-                    body: [.bytes(metrics())]))
+                    bytes: metrics()))
         }
     }
 

@@ -23,17 +23,22 @@ package enum InferenceBody {
         }
         var collector = BodyCollector(length: bytes.count, alignedPlace: headerLength ?? 0)
         unsafe bytes.withUnsafeBytes { unsafe collector.append($0) }
-        return try InferenceDecoder.decode(
-            collector.finish(), headerLength: headerLength, model: ModelReference(name: model),
-            host: host, context: .topLevel)
+        let body = collector.finish()
+        var form: InferenceForm?
+        let decoded = try InferenceDecoder.decode(
+            body, headerLength: headerLength, model: ModelReference(name: model), host: host,
+            context: .topLevel, form: &form)
+        // What a connection would remember of it makes the same of the same bytes.
+        return form?.fill(body, context: .topLevel) ?? decoded
     }
 
     /// The parts of the body that answers `decoded` with `response`, joined.
     package static func encode(
         _ response: InferenceResponse, for decoded: Decoded
     ) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        for part in try decoded.encoder.encode(response).body {
+        let answer = try decoded.encoder.encode(response)
+        var bytes = answer.bytes
+        for part in answer.parts {
             switch part {
             case .bytes(let piece): bytes += piece
             case .tensor(let tensor): unsafe bytes.append(contentsOf: tensor.bytes)

@@ -25,20 +25,30 @@ struct InferenceDecoder {
     private var outputs: [RequestedOutput] = []
     private var wishes: [InferenceEncoder.Wish] = []
 
+    /// - Parameter responder: remembers the JSON part, which a client's next request mostly repeats.
     /// - Throws: `ServingError` or `JSONError` for a request that cannot be right.
     static func decode(
-        _ request: HTTPRequest, host: any ModelHost, context: ServiceContext
+        _ request: HTTPRequest, recalling responder: HTTPResponder, host: any ModelHost
     ) throws -> InferenceBody.Decoded {
-        try decode(
+        if let form = responder.recollection as? InferenceForm,
+            let decoded = form.fill(request.body, context: request.context)
+        {
+            return decoded
+        }
+        var form: InferenceForm?
+        var decoded = try decode(
             request.body, headerLength: headerLength(request), model: ModelReference(request),
-            host: host, context: context)
+            host: host, context: request.context, form: &form)
+        decoded.request.allowsInlineRun = true
+        if let form { responder.recollection = form }
+        return decoded
     }
 
     /// - Parameter headerLength: bytes of the JSON part; 0 for a raw binary request, nil when the
     ///   body is JSON all through.
     static func decode(
         _ body: HTTPBody, headerLength: Int?, model: ModelReference, host: any ModelHost,
-        context: ServiceContext
+        context: ServiceContext, form: inout InferenceForm?
     ) throws -> InferenceBody.Decoded {
         if headerLength == 0 {
             return InferenceBody.Decoded(
@@ -48,7 +58,13 @@ struct InferenceDecoder {
         var decoder = InferenceDecoder(
             body: body, jsonByteCount: headerLength ?? body.count,
             sharedMemory: host.sharedMemory, model: model)
-        return try decoder.decode(context)
+        let decoded = try decoder.decode(context)
+        if headerLength != nil, decoder.inputs.allSatisfy(\.isBinary) {
+            form = InferenceForm(
+                decoded, body: body, jsonByteCount: decoder.jsonByteCount,
+                inputs: try decoder.inputs.map { try InferenceForm.Input($0) })
+        }
+        return decoded
     }
 
     private init(
@@ -185,7 +201,8 @@ struct InferenceDecoder {
                             + "\(body.count - place) bytes of binary data are left")
                 }
                 tensor = try InferenceDecoder.view(
-                    of: input, storage: body.storage, offset: body.offset + place, count: size)
+                    of: try InferenceForm.Input(input), storage: body.storage,
+                    offset: body.offset + place)
                 place += size
             } else {
                 tensor = try input.jsonTensor()
@@ -202,13 +219,13 @@ struct InferenceDecoder {
         return bound
     }
 
-    private static func view(
-        of input: InputDraft, storage: TensorStorage, offset: Int, count: Int
+    /// A binary input over the body's memory.
+    static func view(
+        of input: InferenceForm.Input, storage: TensorStorage, offset: Int
     ) throws -> Tensor {
         let tensor = try ProtocolRequest.tensor(
-            input: input.name, elementType: try input.elementType(),
-            shape: try input.checkedShape(), storage: storage, byteOffset: offset,
-            byteCount: count)
+            input: input.name, elementType: input.elementType, shape: input.shape,
+            storage: storage, byteOffset: offset, byteCount: input.byteCount)
         return try aligned(tensor)
     }
 

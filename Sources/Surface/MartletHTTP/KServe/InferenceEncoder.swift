@@ -23,8 +23,11 @@ struct InferenceEncoder {
         self.binaryByDefault = binaryByDefault
     }
 
-    func encode(_ response: InferenceResponse) throws(ServingError) -> HTTPResponse {
-        var writer = JSONWriter(nonFinite: .literal)
+    /// - Parameter bytes: empty, perhaps with room.
+    func encode(
+        _ response: InferenceResponse, into bytes: consuming [UInt8] = []
+    ) throws(ServingError) -> HTTPResponse {
+        var writer = JSONWriter(appendingTo: consume bytes, nonFinite: .literal)
         writer.bytes.reserveCapacity(256 + 128 * response.outputs.count)
         writer.beginObject()
         if !response.id.isEmpty {
@@ -51,21 +54,25 @@ struct InferenceEncoder {
         }
         writer.endArray()
         writer.endObject()
-        var answer = HTTPResponse(isCompressible: true)
         guard binaryCount > 0 else {
-            answer.contentType = "application/json"
-            answer.body = [.bytes(writer.bytes)]
-            return answer
+            return HTTPResponse(
+                contentType: "application/json", bytes: writer.bytes, isCompressible: true)
         }
-        answer.contentType = "application/octet-stream"
-        answer.fields = [
-            HTTPResponse.Field("Inference-Header-Content-Length", String(writer.bytes.count))
-        ]
-        answer.body.reserveCapacity(1 + binaryCount)
-        answer.body.append(.bytes(writer.bytes))
+        let jsonByteCount = writer.bytes.count
+        // Small tensors are copied behind the JSON, large ones sent from where they lie.
+        var parts: [HTTPResponse.BodyPart] = []
         for index in response.outputs.indices where isBinary(response, index) {
-            answer.body.append(.tensor(response.outputs[index].tensor))
+            let tensor = response.outputs[index].tensor
+            if parts.isEmpty, tensor.byteCount <= Outgoing.joinedBytesMax - writer.bytes.count {
+                unsafe writer.bytes.append(contentsOf: tensor.bytes)
+            } else {
+                parts.append(.tensor(tensor))
+            }
         }
+        var answer = HTTPResponse(
+            contentType: "application/octet-stream", bytes: writer.bytes, parts: parts,
+            isCompressible: true)
+        answer.jsonByteCount = jsonByteCount
         return answer
     }
 

@@ -91,6 +91,12 @@ struct InputDraft {
         }
     }
 
+    /// Whether its data lies behind the JSON, and nowhere else.
+    var isBinary: Bool {
+        binaryByteCount != nil && tensor == nil && data == nil
+            && parameters["shared_memory_region"] == nil
+    }
+
     func refuseData(_ reason: String) throws(ServingError) {
         guard tensor == nil, data == nil else {
             throw ServingError(

@@ -4,45 +4,67 @@
 internal import MartletServing
 internal import MartletTensor
 internal import MartletWire
+internal import ServiceContextModule
 
 extension KServeRoutes {
-    /// Inference: decode on the event loop, run wherever the host runs it, encode back on the loop.
     func addInference(to router: inout Router) {
-        let host = host
-        let tracing = RequestTracing()
-        let handler: HTTPHandler = { request, responder in
-            do {
-                let decoded = try tracing.withSpan("decode", request.context) {
-                    try InferenceDecoder.decode(request, host: host, context: request.context)
-                }
-                KServeRoutes.infer(decoded, request, responder, host, tracing)
-            } catch {
-                responder.complete(.kserve(error))
-            }
-        }
+        let inference = Inference(host)
+        let handler: HTTPHandler = { inference.answer($0, $1) }
         router.on(.post, "/v2/models/:model/infer", handler)
         router.on(.post, "/v2/models/:model/versions/:version/infer", handler)
     }
+}
 
-    private static func infer(
-        _ decoded: InferenceBody.Decoded, _ request: HTTPRequest, _ responder: HTTPResponder,
-        _ host: any ModelHost, _ tracing: RequestTracing
+/// Inference: decode on the event loop, run wherever the host runs it, encode back on the loop.
+private final class Inference: Sendable {
+    private let host: any ModelHost
+    private let tracing = RequestTracing()
+
+    init(_ host: any ModelHost) {
+        self.host = host
+    }
+
+    func answer(_ request: HTTPRequest, _ responder: HTTPResponder) {
+        do {
+            let decoded = try tracing.withSpan("decode", request.context) {
+                try InferenceDecoder.decode(request, recalling: responder, host: host)
+            }
+            run(decoded, request, responder)
+        } catch {
+            responder.complete(.kserve(error))
+        }
+    }
+
+    private func run(
+        _ decoded: InferenceBody.Decoded, _ request: HTTPRequest, _ responder: HTTPResponder
     ) {
         let encoder = decoded.encoder
         let context = request.context
         let shared = SharedOutputs(decoded.request.outputs, host.sharedMemory)
-        var submitted = decoded.request
-        submitted.allowsInlineRun = true
-        host.submit(submitted, cancellation: request.cancellation) { result in
+        host.submit(decoded.request, cancellation: request.cancellation) { [self] result in
             let result = shared?.deliver(result) ?? result
             var byteCount = 0
             if case .success(let response) = result { byteCount = encoder.textByteCount(response) }
-            responder.complete(writing: byteCount) {
-                tracing.withSpan("encode", context) {
-                    do throws(ServingError) {
-                        return try encoder.encode(try result.get())
-                    } catch { return .kserve(error) }
-                }
+            responder.complete(
+                writing: byteCount,
+                Answer(inference: self, encoder: encoder, context: context, result: result))
+        }
+    }
+
+    private struct Answer: DeferredAnswer {
+        let inference: Inference
+        let encoder: InferenceEncoder
+        let context: ServiceContext
+        let result: Result<InferenceResponse, ServingError>
+
+        consuming func write(into bytes: consuming [UInt8]) -> HTTPResponse {
+            var room = bytes
+            return inference.tracing.withSpan("encode", context) {
+                var body: [UInt8] = []
+                swap(&body, &room)
+                do throws(ServingError) {
+                    return try encoder.encode(try result.get(), into: consume body)
+                } catch { return .kserve(error) }
             }
         }
     }

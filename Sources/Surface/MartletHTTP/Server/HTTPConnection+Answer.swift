@@ -8,16 +8,16 @@ internal import NIOCore
 
 extension HTTPConnection {
     /// Answers the request that `sequence` counts, unless it has been given up.
-    func respond(_ response: HTTPResponse, to sequence: UInt64) {
-        guard sequence == self.sequence, let exchange else { return }
-        self.exchange = nil
+    func respond(_ response: consuming HTTPResponse, to sequence: UInt64) {
+        guard sequence == self.sequence, let exchange = exchange.take() else { return }
+        let status = response.status
         let keepsAlive = exchange.keepsAlive && !shared.isDraining
         let before = gathered.count
         var answer = Outgoing(
             joined: makeHead(
                 response, id: exchange.id, keepsAlive: keepsAlive,
                 isOldVersion: exchange.isOldVersion))
-        if exchange.method != .head { answer.add(response.body) }
+        if exchange.method != .head { loopState.giveBack(answer.add(consume response)) }
         let byteCount = answer.byteCount - before
         if !keepsAlive {
             answer.isLast = true
@@ -25,12 +25,12 @@ extension HTTPConnection {
             stopReading()
         }
         if keepsAlive, isProcessing, inbound.readableBytes > 0, answer.canGather {
-            gathered = answer.joined
+            gathered = answer.takeJoined()
             enter(.idle)
         } else {
-            send(answer)
+            send(consume answer)
         }
-        record(exchange, response.status, sentBytes: byteCount)
+        record(exchange, status, sentBytes: byteCount)
     }
 
     /// Answers what cannot be understood, and closes: where the next request begins is unknown.
@@ -41,7 +41,7 @@ extension HTTPConnection {
             joined: makeHead(
                 response, id: .made(loopState.makeRequestID()), keepsAlive: false,
                 isOldVersion: false))
-        answer.add(response.body)
+        _ = answer.add(response)
         answer.isLast = true
         answer.lingers = true
         collector = nil
@@ -62,12 +62,16 @@ extension HTTPConnection {
     private func makeHead(
         _ response: HTTPResponse, id: RequestID, keepsAlive: Bool, isOldVersion: Bool
     ) -> [UInt8] {
-        let start = gathered.isEmpty ? loopState.takeBytes() : gathered
-        gathered = []
-        var head = HTTPHeadWriter(status: response.status, appendingTo: start)
+        var start: [UInt8] = []
+        swap(&start, &gathered)
+        if start.isEmpty { start = loopState.takeBytes() }
+        var head = HTTPHeadWriter(status: response.status, appendingTo: consume start)
         if let contentType = response.contentType { head.field("Content-Type", contentType) }
         if response.status != 204 && response.status != 304 {
             head.field("Content-Length", response.byteCount)
+        }
+        if let count = response.jsonByteCount {
+            head.field("Inference-Header-Content-Length", count)
         }
         for field in response.fields { head.field(field.name, field.value) }
         switch id {
@@ -80,7 +84,7 @@ extension HTTPConnection {
         } else if isOldVersion {
             head.field("Connection", "keep-alive" as StaticString)
         }
-        return head.finish()
+        return (consume head).finish()
     }
 
     private func record(_ exchange: Exchange, _ status: Int, sentBytes: Int) {

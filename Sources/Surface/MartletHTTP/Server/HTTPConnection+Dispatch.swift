@@ -5,59 +5,82 @@ internal import MartletBase
 internal import MartletServing
 internal import MartletWire
 internal import NIOCore
+internal import Synchronization
 internal import Tracing
 
 extension HTTPConnection {
     /// Hands the complete request to its handler.
     func dispatch() {
-        guard let context, let body = collector?.finish() else { return }
+        guard let context, let body = collector?.finish(), let routed else { return }
         collector = nil
-        let head = parser.head
         sequence += 1
         enter(.handling)
-        let exchange = Exchange(
-            id: requestID(head), method: head.method,
+        if !isKnownUniquelyReferenced(&cancellation) || !cancellation.isUntouched {
+            cancellation = Cancellation()
+        }
+        let head = parser.head
+        let receivedBytes = head.fields.bytes.count + body.count
+        shared.metrics.requestBegins()
+        shared.metrics.received(bytes: receivedBytes)
+        let id = routed.requestID.map { .given($0) } ?? RequestID.made(loopState.makeRequestID())
+        var exchange = Exchange(
+            id: id, method: head.method,
             target: shared.configuration.logsAccess ? head.targetString : "",
             keepsAlive: head.keepsAlive, isOldVersion: head.minorVersion == 0, received: firstByte,
-            receivedBytes: head.fields.bytes.count + body.count, cancellation: Cancellation(),
-            metrics: shared.metrics.unrouted)
+            receivedBytes: receivedBytes, metrics: shared.metrics.unrouted)
+        guard case .found(let route, let parameters) = routed.match else {
+            self.exchange = exchange
+            return refuse(head, routed.match)
+        }
+        exchange.metrics = route.metrics
+        var trace = shared.tracing.context(of: head)
+        if let span = shared.tracing.startSpan(head.method, route, in: trace) {
+            trace = span.context
+            exchange.span = span
+        }
         self.exchange = exchange
-        shared.metrics.requestBegins()
-        shared.metrics.received(bytes: exchange.receivedBytes)
-        switch shared.router.match(head) {
-        case .notFound:
-            let path = head.pathString.prefix(200)
-            respond(.failure("no such route: \(path)", status: 404, head), to: sequence)
+        let request = HTTPRequest(
+            head: head, body: body, requestID: id, cancellation: cancellation,
+            received: firstByte, context: trace, route: route, parameters: parameters)
+        hand(request, to: route, takeResponder(context.eventLoop, routed.coding), routed)
+    }
+
+    /// The last request's responder, when nobody holds it any more, or a new one.
+    private func takeResponder(
+        _ loop: any EventLoop, _ coding: ContentCoding
+    ) -> HTTPResponder {
+        if isKnownUniquelyReferenced(&responder), let responder {
+            // The last holder may have let it go on another thread.
+            atomicMemoryFence(ordering: .acquiring)
+            responder.begin(sequence, coding)
+            return responder
+        }
+        let fresh = HTTPResponder(loop: loop, connection: self)
+        responder = fresh
+        fresh.begin(sequence, coding)
+        return fresh
+    }
+
+    /// Answers what no route takes.
+    private func refuse(_ head: HTTPRequestHead, _ match: Router.Match) {
+        switch match {
         case .methodNotAllowed(let allowed):
             var response = HTTPResponse.failure(
                 "method not allowed; this route has \(allowed)", status: 405, head)
             response.fields.append(HTTPResponse.Field("Allow", allowed))
             respond(response, to: sequence)
-        case .found(let route, let parameters):
-            self.exchange?.metrics = route.metrics
-            var trace = shared.tracing.context(of: head)
-            if let span = shared.tracing.startSpan(head.method, route, in: trace) {
-                trace = span.context
-                self.exchange?.span = span
-            }
-            let request = HTTPRequest(
-                head: head, body: body, requestID: exchange.id,
-                cancellation: exchange.cancellation, received: firstByte,
-                context: trace, route: route, parameters: parameters)
-            let responder = HTTPResponder(
-                loop: context.eventLoop, connection: self, sequence: sequence,
-                acceptEncoding: head.fields["accept-encoding"])
-            hand(request, to: route, responder)
+        case .notFound, .found:
+            let path = head.pathString.prefix(200)
+            respond(.failure("no such route: \(path)", status: 404, head), to: sequence)
         }
     }
 
     /// Runs the handler here, or on a worker when reading the request takes long.
-    private func hand(_ request: HTTPRequest, to route: Route, _ responder: HTTPResponder) {
-        let fields = request.head.fields
-        let isPacked = fields.range(of: "content-encoding") != nil
-        let textBytes =
-            fields.range(of: "inference-header-content-length").flatMap { fields.decimal($0) }
-            ?? request.body.count
+    private func hand(
+        _ request: HTTPRequest, to route: Route, _ responder: HTTPResponder, _ routed: RoutedHead
+    ) {
+        let isPacked = routed.isPacked
+        let textBytes = routed.jsonByteCount ?? request.body.count
         let isHeavy =
             textBytes > ServerShared.loopBytesMax
             || (isPacked && request.body.count > ServerShared.loopPackedBytesMax)
@@ -80,14 +103,6 @@ extension HTTPConnection {
             response.fields.append(HTTPResponse.Field("Retry-After", "1"))
             responder.complete(response)
         }
-    }
-
-    /// The client's id when it is short and plain, otherwise a new one.
-    private func requestID(_ head: HTTPRequestHead) -> RequestID {
-        guard let range = head.fields.range(of: "x-request-id"), (1...128).contains(range.count),
-            head.fields.bytes[range].allSatisfy({ $0 > 0x20 && $0 < 0x7F })
-        else { return .made(loopState.makeRequestID()) }
-        return .given(head.fields.string(range))
     }
 }
 

@@ -17,7 +17,7 @@ extension HTTPConnection {
             return
         }
         phase = .writing(byteCount: 0)
-        push(answer)
+        push(consume answer)
         if let outgoing, case .writing = phase {
             enter(.writing(byteCount: outgoing.byteCount))
         }
@@ -26,9 +26,9 @@ extension HTTPConnection {
     /// Sends the answers that were put together while requests were being taken apart.
     func sendGathered() {
         guard !gathered.isEmpty else { return }
-        let answers = Outgoing(joined: gathered)
-        gathered = []
-        push(answers)
+        var bytes: [UInt8] = []
+        swap(&bytes, &gathered)
+        push(Outgoing(joined: bytes))
         if let outgoing, phase.isReading { enter(.writing(byteCount: outgoing.byteCount)) }
     }
 
@@ -50,11 +50,12 @@ extension HTTPConnection {
     }
 
     private func push(_ answer: consuming Outgoing) {
-        var answer = answer
         guard let context else { return }
         if let socket, context.channel.isActive { answer.push(through: socket) }
         if answer.isSent {
-            hasLeft(answer)
+            let (isLast, lingers) = (answer.isLast, answer.lingers)
+            loopState.giveBack(answer.takeJoined())
+            hasLeft(isLast: isLast, lingers: lingers)
             return
         }
         let buffer = answer.takeBuffer(all: socket == nil, context.channel.allocator)
@@ -74,9 +75,7 @@ extension HTTPConnection {
     /// Goes on with the next request, or closes. Lingering ends our side only and throws away what
     /// still comes, so that the client can read the answer before its system hears that nobody
     /// listens.
-    private func hasLeft(_ answer: consuming Outgoing) {
-        let (isLast, lingers) = (answer.isLast, answer.lingers)
-        loopState.giveBack(answer.joined)
+    private func hasLeft(isLast: Bool, lingers: Bool) {
         guard isLast else {
             if case .writing = phase { resumeReading() }
             return

@@ -14,35 +14,44 @@ final class HTTPConnection: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    // Touched on one event loop only, which calls nothing twice at a time: the checks of exclusive
+    // access would cost every request what a system call does.
     let shared: ServerShared
     let loopState: LoopState
-    var parser: HTTPRequestParser
-    var phase = ConnectionPhase.idle
-    var context: ChannelHandlerContext?
+    @safe @exclusivity(unchecked) var parser: HTTPRequestParser
+    @safe @exclusivity(unchecked) var phase = ConnectionPhase.idle
+    @safe @exclusivity(unchecked) var context: ChannelHandlerContext?
     /// Below a plaintext connection; nil behind TLS.
-    var socket: PlainSocket?
+    @safe @exclusivity(unchecked) var socket: PlainSocket?
     /// Bytes received and not yet taken apart.
-    var inbound = HTTPConnection.nothing
-    var collector: BodyCollector?
+    @safe @exclusivity(unchecked) var inbound = HTTPConnection.nothing
+    @safe @exclusivity(unchecked) var collector: BodyCollector?
+    /// What the head being read, or read last, means.
+    @safe @exclusivity(unchecked) var routed: RoutedHead?
+    /// What the handler of the last request with that head remembers.
+    @safe @exclusivity(unchecked) var recollection: AnyObject?
     /// The request that a handler has.
-    var exchange: Exchange?
+    @safe @exclusivity(unchecked) var exchange: Exchange?
+    /// That request's; used again for the next where nobody holds them.
+    @safe @exclusivity(unchecked) var cancellation = Cancellation()
+    @safe @exclusivity(unchecked) var responder: HTTPResponder?
     /// Counts requests, so that a late answer finds nobody.
-    var sequence: UInt64 = 0
-    var firstByte = MonotonicInstant(nanoseconds: 0)
+    @safe @exclusivity(unchecked) var sequence: UInt64 = 0
+    @safe @exclusivity(unchecked) var firstByte = MonotonicInstant(nanoseconds: 0)
     /// Answers that have not left yet.
-    var outgoing: Outgoing?
+    @safe @exclusivity(unchecked) var outgoing: Outgoing?
     /// Small answers to pipelined requests, put together while more of them are being taken apart.
-    var gathered: [UInt8] = []
-    private var deadline: NIODeadline?
-    private var timer: Scheduled<Void>?
-    private var timerFires = NIODeadline.distantFuture
-    private(set) var isProcessing = false
+    @safe @exclusivity(unchecked) var gathered: [UInt8] = []
+    @safe @exclusivity(unchecked) private var deadline: NIODeadline?
+    @safe @exclusivity(unchecked) private var timer: Scheduled<Void>?
+    @safe @exclusivity(unchecked) private var timerFires = NIODeadline.distantFuture
+    @safe @exclusivity(unchecked) private(set) var isProcessing = false
     /// The socket is known to have something to read.
-    private var isInRead = false
-    private var isReadHeld = false
-    private var inputHasEnded = false
+    @safe @exclusivity(unchecked) private var isInRead = false
+    @safe @exclusivity(unchecked) private var isReadHeld = false
+    @safe @exclusivity(unchecked) private var inputHasEnded = false
     /// The last answer has been written; nothing more is read.
-    var isClosing = false
+    @safe @exclusivity(unchecked) var isClosing = false
 
     private static let nothing = ByteBuffer()
     /// Bytes of a body that are received in one go before other connections have their turn.
@@ -57,7 +66,6 @@ final class HTTPConnection: ChannelDuplexHandler {
         var isOldVersion: Bool
         var received: MonotonicInstant
         var receivedBytes: Int
-        var cancellation: Cancellation
         var metrics: RouteMetrics
         var span: (any Span)?
     }
@@ -101,6 +109,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         phase = .closed
         socket = nil
         outgoing = nil
+        // It refers back to this connection.
+        responder = nil
         timer?.cancel()
         timer = nil
         loopState.remove(self)
@@ -118,7 +128,7 @@ final class HTTPConnection: ChannelDuplexHandler {
             status: 499,
             nanoseconds: exchange.received.duration(to: shared.time.now()).nanosecondsSaturating)
         if let span = exchange.span { RequestTracing.end(span, status: 499) }
-        exchange.cancellation.cancel()
+        cancellation.cancel()
     }
 
     /// Takes no further request: closes at once when idle, after the answer otherwise.
@@ -262,14 +272,14 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     private func beginBody() {
-        let head = parser.head
-        let place =
-            head.fields.range(of: "inference-header-content-length")
-            .flatMap { head.fields.decimal($0) } ?? 0
+        if routed == nil || !parser.repeatsHead {
+            recollection = nil
+            routed = RoutedHead(parser.head, shared.router)
+        }
         collector = BodyCollector(
-            length: head.contentLength ?? 4096, alignedPlace: place,
+            length: parser.head.contentLength ?? 4096, alignedPlace: routed?.jsonByteCount ?? 0,
             memory: { [loopState] in loopState.bodies.take(byteCount: $0) })
-        if head.expectsContinue, inbound.readableBytes == 0 { sendContinue() }
+        if parser.head.expectsContinue, inbound.readableBytes == 0 { sendContinue() }
     }
 
     /// Goes on reading after an answer has left.

@@ -2,26 +2,44 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletServing
+internal import MartletWire
 internal import NIOCore
 internal import Synchronization
 
+/// What came of a request and has still to be written as an answer: where and when there is time.
+protocol DeferredAnswer: Sendable {
+    /// - Parameter bytes: empty, perhaps with room: for the body.
+    consuming func write(into bytes: consuming [UInt8]) -> HTTPResponse
+}
+
 /// Where a handler puts its answer: once, from any thread. Later answers are dropped.
-public final class HTTPResponder: Sendable {
+// Sendable: what changes does so before a handler gets it, when nobody else holds it.
+public final class HTTPResponder: @unchecked Sendable {
     private let loop: any EventLoop
     private let connection: NIOLoopBound<HTTPConnection>
-    private let sequence: UInt64
-    private let acceptEncoding: String?
     private let workers: WorkerPool
-    private let isDone = Atomic<Bool>(false)
+    @safe @exclusivity(unchecked) private var sequence: UInt64 = 0
+    @safe @exclusivity(unchecked) private var coding = ContentCoding.identity
+    private let isDone = Atomic<Bool>(true)
 
-    init(
-        loop: any EventLoop, connection: HTTPConnection, sequence: UInt64, acceptEncoding: String?
-    ) {
+    init(loop: any EventLoop, connection: HTTPConnection) {
         self.loop = loop
         self.connection = NIOLoopBound(connection, eventLoop: loop)
-        self.sequence = sequence
-        self.acceptEncoding = acceptEncoding
         workers = connection.shared.workers
+    }
+
+    /// Makes it the responder of another request, when its last one is answered and forgotten.
+    func begin(_ sequence: UInt64, _ coding: ContentCoding) {
+        self.sequence = sequence
+        self.coding = coding
+        isDone.store(false, ordering: .relaxed)
+    }
+
+    /// What a handler left here for the connection's next request: there, if that one's head is the
+    /// same to the byte. For handlers on the event loop; nil elsewhere.
+    var recollection: AnyObject? {
+        get { loop.inEventLoop ? connection.value.recollection : nil }
+        set { if loop.inEventLoop { connection.value.recollection = newValue } }
     }
 
     /// Answers the request. Hops to the connection's event loop unless called on it.
@@ -42,29 +60,49 @@ public final class HTTPResponder: Sendable {
     public func complete(
         writing byteCount: Int = 0, making make: @escaping @Sendable () -> HTTPResponse
     ) {
+        complete(writing: byteCount, Made(make: make))
+    }
+
+    private struct Made: DeferredAnswer {
+        let make: @Sendable () -> HTTPResponse
+        func write(into bytes: consuming [UInt8]) -> HTTPResponse { make() }
+    }
+
+    /// As above, without a closure's cost where the caller is on the event loop already.
+    func complete(writing byteCount: Int, _ answer: consuming some DeferredAnswer) {
         guard !isDone.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        if byteCount > ServerShared.loopBytesMax, workers.submit({ self.hop(make()) }) { return }
-        if loop.inEventLoop {
-            deliver(make())
-        } else {
-            loop.execute { self.deliver(make()) }
+        if byteCount <= ServerShared.loopBytesMax, loop.inEventLoop {
+            deliver(answer.write(into: connection.value.loopState.takeBytes()))
+            return
+        }
+        // Either closure may run.
+        let kept = copy answer
+        if byteCount > ServerShared.loopBytesMax,
+            workers.submit({ self.hop((copy kept).write(into: [])) })
+        {
+            return
+        }
+        loop.execute {
+            self.deliver((copy kept).write(into: self.connection.value.loopState.takeBytes()))
         }
     }
 
     /// On a worker: packs if need be, and hops to the event loop.
-    private func hop(_ response: HTTPResponse) {
-        let response = response.packed(acceptEncoding)
-        loop.execute { self.connection.value.respond(response, to: self.sequence) }
+    private func hop(_ response: consuming HTTPResponse) {
+        response.pack(coding)
+        let packed = response
+        loop.execute { self.connection.value.respond(packed, to: self.sequence) }
     }
 
     /// On the event loop: packs, elsewhere if that takes long, and writes.
-    private func deliver(_ response: HTTPResponse) {
-        if acceptEncoding != nil, response.isCompressible,
-            response.byteCount > ServerShared.loopBytesMax,
-            workers.submit({ self.hop(response) })
-        {
-            return
+    private func deliver(_ response: consuming HTTPResponse) {
+        if coding != .identity, response.isCompressible {
+            if response.byteCount > ServerShared.loopBytesMax {
+                let whole = copy response
+                if workers.submit({ self.hop(whole) }) { return }
+            }
+            response.pack(coding)
         }
-        connection.value.respond(response.packed(acceptEncoding), to: sequence)
+        connection.value.respond(consume response, to: sequence)
     }
 }

@@ -5,26 +5,19 @@ internal import MartletTensor
 internal import MartletWire
 
 extension HTTPResponse {
-    /// The response as a client with this `Accept-Encoding` prefers it.
-    func packed(_ acceptEncoding: String?) -> HTTPResponse {
-        guard isCompressible, let acceptEncoding else { return self }
-        let coding = ContentCoding(acceptEncoding: acceptEncoding)
-        guard coding != .identity, let packed = try? HTTPResponse.pack(body, coding) else {
-            return self
-        }
-        var response = self
-        response.isCompressible = false
-        response.body = [.bytes(packed)]
-        response.fields.append(Field("Content-Encoding", "\(coding.name)"))
-        return response
+    /// Compresses the body, if it may be and the client prefers it so.
+    mutating func pack(_ coding: ContentCoding) {
+        guard isCompressible, coding != .identity, let packed = try? packed(coding) else { return }
+        isCompressible = false
+        bytes = packed
+        parts = []
+        fields.append(Field("Content-Encoding", "\(coding.name)"))
     }
 
-    private static func pack(
-        _ parts: [BodyPart], _ coding: ContentCoding
-    ) throws(WireError) -> [UInt8] {
+    private func packed(_ coding: ContentCoding) throws(WireError) -> [UInt8] {
         var packed: [UInt8] = []
         var deflater = try Deflater(coding)
-        for part in parts {
+        for part in [.bytes(bytes)] + parts {
             switch part {
             case .bytes(let bytes):
                 try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(WireError) in

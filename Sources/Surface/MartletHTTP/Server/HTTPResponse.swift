@@ -3,7 +3,8 @@
 
 public import MartletTensor
 
-/// An answer. Its body may hold tensors, whose bytes go to the socket from where they lie.
+/// An answer. Its body begins with bytes that were written for it; tensors may follow, whose bytes
+/// go to the socket from where they lie.
 public struct HTTPResponse: Sendable {
     public enum BodyPart: Sendable {
         case bytes([UInt8])
@@ -31,29 +32,35 @@ public struct HTTPResponse: Sendable {
     /// nil sends no Content-Type.
     public var contentType: StaticString?
     public var fields: [Field]
-    public var body: [BodyPart]
+    /// The body's first bytes.
+    public var bytes: [UInt8]
+    /// What follows them.
+    public var parts: [BodyPart]
+    /// Bytes of JSON before binary tensors, sent as `Inference-Header-Content-Length`.
+    var jsonByteCount: Int?
     /// Compress as the client's Accept-Encoding asks.
     public var isCompressible: Bool
 
     public init(
         status: Int = 200, contentType: StaticString? = nil, fields: [Field] = [],
-        body: [BodyPart] = [], isCompressible: Bool = false
+        bytes: [UInt8] = [], parts: [BodyPart] = [], isCompressible: Bool = false
     ) {
         self.status = status
         self.contentType = contentType
         self.fields = fields
-        self.body = body
+        self.bytes = bytes
+        self.parts = parts
         self.isCompressible = isCompressible
     }
 
     public static func json(_ bytes: [UInt8], status: Int = 200) -> HTTPResponse {
-        HTTPResponse(status: status, contentType: "application/json", body: [.bytes(bytes)])
+        HTTPResponse(status: status, contentType: "application/json", bytes: bytes)
     }
 
     public static func text(_ text: String, status: Int = 200) -> HTTPResponse {
         HTTPResponse(
             status: status, contentType: "text/plain; charset=utf-8",
-            body: [.bytes(Array(text.utf8))])
+            bytes: Array(text.utf8))
     }
 
     /// An empty body under a status: what Triton's health routes answer.
@@ -61,5 +68,6 @@ public struct HTTPResponse: Sendable {
         HTTPResponse(status: status)
     }
 
-    var byteCount: Int { body.reduce(0) { $0 + $1.byteCount } }
+    /// Of the whole body.
+    var byteCount: Int { parts.reduce(bytes.count) { $0 + $1.byteCount } }
 }

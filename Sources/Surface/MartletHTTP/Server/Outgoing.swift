@@ -36,16 +36,32 @@ struct Outgoing {
     /// Whether it can wait for other small answers.
     var canGather: Bool { parts.isEmpty && joined.count <= Outgoing.joinedBytesMax }
 
-    /// Adds a body: small parts to the joined bytes, the first large part and all behind it as they
-    /// lie.
-    mutating func add(_ body: [HTTPResponse.BodyPart]) {
-        for (index, part) in body.enumerated() {
+    /// Adds a response's body: what is small to the joined bytes, the first large part and all
+    /// behind it as they lie.
+    /// - Returns: bytes that are not needed any more.
+    mutating func add(_ response: consuming HTTPResponse) -> [UInt8] {
+        var bytes: [UInt8] = []
+        swap(&bytes, &response.bytes)
+        if bytes.count > Outgoing.joinedBytesMax {
+            parts = [.bytes(bytes)] + response.parts
+            return []
+        }
+        joined.append(contentsOf: bytes)
+        for (index, part) in response.parts.enumerated() {
             guard part.byteCount <= Outgoing.joinedBytesMax else {
-                parts = body[index...]
-                return
+                parts = response.parts[index...]
+                break
             }
             unsafe part.withBytes { unsafe joined.append(contentsOf: $0) }
         }
+        return bytes
+    }
+
+    /// Takes the joined bytes out, to be written on or used again.
+    mutating func takeJoined() -> [UInt8] {
+        var bytes: [UInt8] = []
+        swap(&bytes, &joined)
+        return bytes
     }
 
     /// Adds an answer that must not leave before this one.

@@ -65,12 +65,12 @@ final class ServerShared: Sendable {
 /// What the connections of one event loop share; touched on that loop only.
 final class LoopState {
     /// Memory of past request bodies.
-    var bodies = BodyMemory()
+    @safe @exclusivity(unchecked) var bodies = BodyMemory()
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var dateSecond: Int64 = -1
-    private var dateLine: [UInt8] = []
-    private var spareBytes: [UInt8] = []
-    private var random: SeededRandom
+    @safe @exclusivity(unchecked) private var dateLine: [UInt8] = []
+    @safe @exclusivity(unchecked) private var spareBytes: [[UInt8]] = []
+    @safe @exclusivity(unchecked) private var random: SeededRandom
 
     init(seed: UInt64) {
         random = SeededRandom(seed: seed)
@@ -109,18 +109,18 @@ final class LoopState {
     // MARK: Bytes to write answers into
 
     private static let spareBytesMax = 128 << 10
+    /// A body and the head before it, at most.
+    private static let spareCountMax = 2
 
     /// An empty array that may have room.
-    func takeBytes() -> [UInt8] {
-        var bytes: [UInt8] = []
-        swap(&bytes, &spareBytes)
-        return bytes
-    }
+    func takeBytes() -> [UInt8] { spareBytes.popLast() ?? [] }
 
     func giveBack(_ bytes: consuming [UInt8]) {
-        guard bytes.capacity <= LoopState.spareBytesMax else { return }
-        spareBytes = bytes
-        spareBytes.removeAll(keepingCapacity: true)
+        guard bytes.capacity > 0, bytes.capacity <= LoopState.spareBytesMax,
+            spareBytes.count < LoopState.spareCountMax
+        else { return }
+        bytes.removeAll(keepingCapacity: true)
+        spareBytes.append(bytes)
     }
 }
 
