@@ -119,7 +119,7 @@ struct QuantizedProduct {
         var epilogue = Epilogue()
         epilogue.bias = node.optional(QuantizedInput.bias)?.slot ?? .none
         epilogue.residual = node.optional(QuantizedInput.residual)?.slot ?? .none
-        try epilogue.setActivation(FusedActivation(attributes: node.attributes), node)
+        try epilogue.setActivation(FusedActivation(attributes: node.attributes))
         arguments.epilogue = epilogue
         guard let scale = node.optional(QuantizedInput.outputScale) else { return arguments }
         guard let number = scale.reals?.first, output.elementType.isByte else {
