@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-import MartletWire
-import Testing
+internal import MartletWire
+internal import Testing
 
 @Suite("HTTPForwarding")
 struct HTTPForwardingTests {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-import MartletGateway
-import Testing
+internal import MartletGateway
+internal import Testing
 
 @Suite("EventStreamReader")
 struct EventStreamReaderTests {

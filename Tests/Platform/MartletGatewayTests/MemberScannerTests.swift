@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-import MartletBase
-import MartletGateway
-import MartletJSON
-import Testing
+internal import MartletBase
+internal import MartletGateway
+internal import MartletJSON
+internal import Testing
 
 @Suite("MemberScanner")
 struct MemberScannerTests {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-import Logging
-import MartletGateway
-import MartletProxy
-import Testing
+internal import Logging
+internal import MartletGateway
+internal import MartletProxy
+internal import Testing
 
 @Suite("GatewayServer")
 struct GatewayServerTests {

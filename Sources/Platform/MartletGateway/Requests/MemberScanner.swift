@@ -28,7 +28,7 @@ package struct MemberScanner: Sendable {
     private static let nameBytesMax = 128
     package static let valueBytesMax = 16 << 10
 
-    private let names: [[UInt8]]
+    private let names: [StaticString]
     /// In the order of the names; nil: not seen (whole) yet.
     package private(set) var members: [Member?]
     package private(set) var hasDuplicate = false
@@ -47,10 +47,7 @@ package struct MemberScanner: Sendable {
     private var isTooLong = false
 
     package init(names: [StaticString]) {
-        self.names = names.map { name in
-            unsafe Array(
-                UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-        }
+        self.names = names
         members = Array(repeating: nil, count: names.count)
     }
 
@@ -97,18 +94,27 @@ package struct MemberScanner: Sendable {
         var depth = depth
         var isDone = false
         while place < count, !isDone {
-            let byte = unsafe bytes[place]
-            place += 1
             if isInString {
                 if isEscaped {
                     isEscaped = false
-                } else if byte == UInt8(ascii: "\\") {
+                    place += 1
+                    continue
+                }
+                place = unsafe MemberScanner.skipPlain(bytes, from: place)
+                guard place < count else { break }
+                let byte = unsafe bytes[place]
+                place += 1
+                if byte == UInt8(ascii: "\\") {
                     isEscaped = true
                 } else if byte == UInt8(ascii: "\"") {
                     isInString = false
                     isDone = depth == 1
                 }
-            } else if byte == UInt8(ascii: "\"") {
+                continue
+            }
+            let byte = unsafe bytes[place]
+            place += 1
+            if byte == UInt8(ascii: "\"") {
                 isInString = true
             } else if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") {
                 depth += 1
@@ -123,6 +129,29 @@ package struct MemberScanner: Sendable {
         if captured != nil { unsafe keep(UnsafeRawBufferPointer(rebasing: bytes[start..<place])) }
         offset += place - start
         if isDone { endValue(at: offset) }
+        return place
+    }
+
+    /// Steps over text without quotes and backslashes, eight bytes at a time.
+    private static func skipPlain(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        var place = start
+        while place + 8 <= bytes.count {
+            let word = unsafe bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+            let slashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+            let found =
+                ((quotes &- ones) & ~quotes | (slashes &- ones) & ~slashes) & highs
+            // The lowest mark is exact; a borrow can only add marks above it.
+            if found != 0 { return place + found.littleEndian.trailingZeroBitCount / 8 }
+            place += 8
+        }
+        while place < bytes.count {
+            let byte = unsafe bytes[place]
+            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return place }
+            place += 1
+        }
         return place
     }
 
@@ -213,7 +242,7 @@ package struct MemberScanner: Sendable {
             guard let decoded = (try? JSONValue(parsing: quoted))?.stringValue else { return nil }
             key = Array(decoded.utf8)
         }
-        for index in names.indices where names[index] == key {
+        for index in names.indices where isKey(names[index]) {
             if members[index] != nil {
                 hasDuplicate = true
                 return nil
@@ -221,6 +250,14 @@ package struct MemberScanner: Sendable {
             return index
         }
         return nil
+    }
+
+    private func isKey(_ name: StaticString) -> Bool {
+        guard name.utf8CodeUnitCount == key.count else { return false }
+        for place in 0..<key.count where unsafe name.utf8Start[place] != key[place] {
+            return false
+        }
+        return true
     }
 
     private mutating func beginValue(_ byte: UInt8) {

@@ -35,4 +35,32 @@ package struct TokenUsage: Sendable, Hashable {
         }
         self.init(input: input ?? 0, output: output ?? 0)
     }
+
+    /// Reads the same out of text; nothing is allocated.
+    package init?(text: [UInt8]) {
+        var input: Int?
+        var output: Int?
+        let isRead = unsafe text.withUnsafeBytes { bytes -> Bool in
+            var scanner = unsafe JSONScanner(bytes)
+            do throws(JSONError) {
+                guard try scanner.peek() == .object else { return false }
+                try scanner.beginObject()
+                while let key = try scanner.nextKey() {
+                    let isInput = key == "prompt_tokens" || key == "input_tokens"
+                    let isOutput = key == "completion_tokens" || key == "output_tokens"
+                    guard isInput || isOutput, try scanner.peek() == .number else {
+                        try scanner.skipValue()
+                        continue
+                    }
+                    let value = try scanner.readInt()
+                    if isInput { input = value } else { output = value }
+                }
+                return true
+            } catch { return false }
+        }
+        guard isRead, input != nil || output != nil, (input ?? 0) >= 0, (output ?? 0) >= 0 else {
+            return nil
+        }
+        self.init(input: input ?? 0, output: output ?? 0)
+    }
 }

@@ -124,7 +124,7 @@ extension ClientConnection {
         isBodyHeld = false
         if keepsAlive {
             // Otherwise the rest of the body is still to come, to be dropped.
-            if exchange.isBodyComplete { resumeReading() } else { wait(.body, shared.listen.body) }
+            if exchange.isBodyComplete { resumeReading() } else { wait(.body, shared.waits.body) }
         } else {
             isInRequest = false
             closeAfterSending(lingering: lingers)

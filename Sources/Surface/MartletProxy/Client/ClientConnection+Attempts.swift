@@ -34,8 +34,7 @@ extension ClientConnection {
         if member == nil { exchange.attempts += 1 }
         exchange.stage = .waiting
         let identity = pool.members[attempt.member]
-        let limit = now.advanced(by: pool.policy.timeout)
-        wait(.attempt, until: min(limit, exchange.deadline.instant))
+        wait(.attempt, until: limit(pool, from: now))
         let connections = loop.connections(to: identity)
         if member == nil, let idle = connections.takeIdle() {
             return ask(idle, at: now)
@@ -87,7 +86,7 @@ extension ClientConnection {
         case .key: return exchange.key.map { runtime.access.keys[$0].name }
         case .tenant: return exchange.key.flatMap { runtime.access.keys[$0].tenant }
         case .user:
-            return parser.head.fields.value(named: "x-user-id") ?? exchange.members.user
+            return parser.head.fields.value(named: "x-user-id") ?? exchange.user
         case .session: return parser.head.fields.value(named: "x-session-id")
         default: return parser.head.fields.value(named: "x-\(attribute)")
         }
@@ -136,7 +135,7 @@ extension ClientConnection {
         let remote = runtime.snapshot.tables.versions[exchange.version].remoteModel
         guard remote != name else { return nil }
         return ModelRenaming(
-            to: remote, range: exchange.scansBody ? exchange.members.modelRange : nil)
+            to: remote, range: exchange.scansBody ? exchange.modelRange : nil)
     }
 
     /// Passes on body bytes that come while the upstream has the request.
@@ -169,10 +168,15 @@ extension ClientConnection {
 
     func waitForAnswer() {
         guard let pool = exchange.pool else { return }
-        let limit = shared.time.now().advanced(by: pool.policy.timeout)
         wait(
             exchange.stage == .answering ? .stall : .attempt,
-            until: min(limit, exchange.deadline.instant))
+            until: limit(pool, from: shared.time.now()))
+    }
+
+    private func limit(_ pool: PoolRuntime, from now: MonotonicInstant) -> MonotonicInstant {
+        let (sum, overflow) = now.nanoseconds.addingReportingOverflow(pool.timeoutNanoseconds)
+        let limit = MonotonicInstant(nanoseconds: overflow ? .max : sum)
+        return min(limit, exchange.deadline.instant)
     }
 
     // MARK: Failing

@@ -11,12 +11,16 @@ extension ClientConnection {
     func route() {
         guard let runtime = exchange.runtime else { return }
         if exchange.scansBody {
-            if exchange.members.hasDuplicate {
+            let members = exchange.members
+            if members.hasDuplicate {
                 return fail(
                     400, "duplicate_member",
                     "a member of the body that decides its way comes twice")
             }
-            exchange.modelName = exchange.members.model
+            exchange.modelName = members.model
+            exchange.modelRange = members.modelRange
+            exchange.user = members.user
+            exchange.outputTokensMax = members.outputTokensMax
         }
         fillRequest(runtime)
         let decision = runtime.snapshot.route(loop.routing, draw: exchange.requestID)
@@ -56,7 +60,7 @@ extension ClientConnection {
             do throws(LimitRefusal) {
                 holds = try LimitHolds(
                     key: keyLimiter, tenant: tenantLimiter, model: modelLimiter,
-                    outputTokens: exchange.members.outputTokensMax,
+                    outputTokens: exchange.outputTokensMax,
                     inputTokens: exchange.inputEstimate, at: exchange.began)
             } catch {
                 loop.metrics.limited += 1
@@ -99,15 +103,16 @@ extension ClientConnection {
         let body: JSONValue? =
             runtime.needsBody && !exchange.body.isEmpty
             ? try? JSONValue(parsing: exchange.body) : nil
+        let head = parser.head
         for index in runtime.sources.indices {
-            loop.routing.values[index] = value(runtime.sources[index], runtime, body)
+            loop.routing.values[index] = value(runtime.sources[index], head, runtime, body)
         }
     }
 
     private func value(
-        _ source: GatewayRuntime.Source, _ runtime: GatewayRuntime, _ body: JSONValue?
+        _ source: GatewayRuntime.Source, _ head: HTTPRequestHead, _ runtime: GatewayRuntime,
+        _ body: JSONValue?
     ) -> String? {
-        let head = parser.head
         switch source {
         case .path: return knownPath
         case .method: return requestMethod
@@ -117,7 +122,7 @@ extension ClientConnection {
             return head.fields.range(named: name).map(head.fields.string)
         case .user(let header):
             return head.fields.range(named: header).map(head.fields.string)
-                ?? exchange.members.user
+                ?? exchange.user
         case .query(let name): return query(name, head)
         case .field(let path):
             return body.flatMap { RequestDescription.field(path, in: $0) }

@@ -26,7 +26,7 @@ extension ClientConnection {
         else { return }
         holdsUpstream = true
         connection.hold(true)
-        wait(.write, shared.listen.write)
+        wait(.write, shared.waits.write)
     }
 
     private func writePiece(_ context: ChannelHandlerContext) {
@@ -47,7 +47,7 @@ extension ClientConnection {
             exchange.connection?.hold(false)
         } else if holdsUpstream || (!isInRequest && waiting > 0) {
             // It takes some: the clock begins anew.
-            wait(.write, shared.listen.write)
+            wait(.write, shared.waits.write)
         }
         if waiting == 0, isClosing { closeNow() }
     }
@@ -61,13 +61,13 @@ extension ClientConnection {
         if outlet?.waitingBytes ?? 0 == 0 {
             closeNow()
         } else {
-            wait(.write, shared.listen.write)
+            wait(.write, shared.waits.write)
         }
     }
 
     private func closeNow() {
         guard lingers, let context else { return abort() }
-        wait(.linger, .seconds(2))
+        wait(.linger, 2_000_000_000)
         context.close(mode: .output).assumeIsolated().whenFailure { [self] _ in abort() }
     }
 

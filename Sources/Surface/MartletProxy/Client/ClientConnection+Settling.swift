@@ -42,7 +42,7 @@ extension ClientConnection {
                 isEstimated: true)
         }
         guard exchange.readsUsage else { return nil }
-        return exchange.usageScanner.members[0]?.json.flatMap(TokenUsage.init(json:))
+        return exchange.usageScanner.members[0].flatMap { TokenUsage(text: $0.text) }
     }
 
     private func log(_ usage: TokenUsage?, nanoseconds: Int64) {

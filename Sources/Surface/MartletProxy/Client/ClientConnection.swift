@@ -94,7 +94,7 @@ final class ClientConnection: ChannelDuplexHandler {
         outlet = Outlet(context.channel, isEncrypted: isEncrypted)
         address = Array((context.channel.remoteAddress?.ipAddress ?? "unknown").utf8)
         loop.add(self)
-        wait(.idle, shared.listen.idle)
+        wait(.idle, shared.waits.idle)
     }
 
     private func finishConnection() {
@@ -214,11 +214,11 @@ final class ClientConnection: ChannelDuplexHandler {
     /// Waits for more bytes: sets the clock for what is missing.
     private func settleReading() {
         if isInRequest {
-            if exchange.stage == .collecting { wait(.body, shared.listen.body) }
+            if exchange.stage == .collecting { wait(.body, shared.waits.body) }
         } else if parser.isBetweenRequests, inbound.readableBytes == 0 {
-            if due?.kind != .idle { wait(.idle, shared.listen.idle) }
+            if due?.kind != .idle { wait(.idle, shared.waits.idle) }
         } else if due?.kind != .head {
-            wait(.head, shared.listen.header)
+            wait(.head, shared.waits.header)
         }
     }
 
@@ -228,9 +228,9 @@ final class ClientConnection: ChannelDuplexHandler {
         guard !isClosing else { return }
         if shared.isDraining, inbound.readableBytes == 0 { return abort() }
         if outlet?.waitingBytes ?? 0 > 0 {
-            wait(.write, shared.listen.write)
+            wait(.write, shared.waits.write)
         } else {
-            wait(.idle, shared.listen.idle)
+            wait(.idle, shared.waits.idle)
         }
         if isReadHeld {
             isReadHeld = false
@@ -242,8 +242,10 @@ final class ClientConnection: ChannelDuplexHandler {
     // MARK: Time
 
     /// Waits so long for something. The timer is moved only when it would ring too late.
-    func wait(_ kind: Due, _ time: Duration) {
-        wait(kind, until: shared.time.now().advanced(by: time))
+    func wait(_ kind: Due, _ nanoseconds: Int64) {
+        let now = shared.time.now().nanoseconds
+        let (sum, overflow) = now.addingReportingOverflow(nanoseconds)
+        wait(kind, until: MonotonicInstant(nanoseconds: overflow ? .max : sum))
     }
 
     func wait(_ kind: Due, until instant: MonotonicInstant) {

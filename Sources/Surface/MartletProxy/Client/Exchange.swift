@@ -47,6 +47,9 @@ struct Exchange {
 
     // Where it goes.
     var modelName: String?
+    var modelRange: Range<Int>?
+    var user: String?
+    var outputTokensMax: Int?
     var decision = RoutingDecision(outcome: .unknownModel)
     var version = -1
     var fallbackPlace = 0
@@ -96,6 +99,9 @@ struct Exchange {
         members.reset()
         scansBody = false
         modelName = nil
+        modelRange = nil
+        user = nil
+        outputTokensMax = nil
         version = -1
         fallbackPlace = 0
         if !triedModels.isEmpty { triedModels.removeAll(keepingCapacity: true) }

@@ -74,7 +74,7 @@ final class VersionCounters {
     }
 
     func record(status: Int, nanoseconds: Int64) {
-        values.statuses[status, default: 0] += 1
+        values.count(status: status)
         values.durations.record(nanoseconds)
     }
 
@@ -82,14 +82,29 @@ final class VersionCounters {
 }
 
 struct VersionValues: Sendable {
-    var statuses: [Int: Int] = [:]
+    /// By status from 100; made with the first.
+    private var counts: [Int] = []
     var durations = DurationHistogram()
     var firstBytes = DurationHistogram()
     var inputTokens = 0
     var outputTokens = 0
 
+    mutating func count(status: Int) {
+        if counts.isEmpty { counts = Array(repeating: 0, count: 500) }
+        if (100..<600).contains(status) { counts[status - 100] += 1 }
+    }
+
+    /// How many answers had which status.
+    var statuses: [(status: Int, count: Int)] {
+        counts.indices.filter { counts[$0] > 0 }.map { ($0 + 100, counts[$0]) }
+    }
+
     mutating func add(_ other: VersionValues) {
-        statuses.merge(other.statuses, uniquingKeysWith: +)
+        if counts.isEmpty {
+            counts = other.counts
+        } else {
+            for index in other.counts.indices { counts[index] += other.counts[index] }
+        }
         durations.add(other.durations)
         firstBytes.add(other.firstBytes)
         inputTokens += other.inputTokens

@@ -17,7 +17,7 @@ enum MetricsText {
         }
         text += "# TYPE martlet_gateway_requests_total counter\n"
         for (label, values) in versions {
-            for (status, count) in values.statuses.sorted(by: { $0.key < $1.key }) {
+            for (status, count) in values.statuses {
                 text +=
                     "martlet_gateway_requests_total{\(labels(label)),status=\"\(status)\"} \(count)\n"
             }

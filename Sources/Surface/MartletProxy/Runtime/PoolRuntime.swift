@@ -37,6 +37,8 @@ final class PoolRuntime: Sendable {
     let name: String
     let policy: PoolPolicy
     let members: [UpstreamIdentity]
+    /// Of one attempt.
+    let timeoutNanoseconds: Int64
     private let state: Mutex<State>
 
     init(
@@ -45,6 +47,7 @@ final class PoolRuntime: Sendable {
     ) {
         self.name = name
         self.policy = policy
+        timeoutNanoseconds = policy.timeout.nanosecondsSaturating
         self.members = members.map(\.0)
         state = Mutex(
             State(

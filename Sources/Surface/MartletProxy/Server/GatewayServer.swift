@@ -2,7 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 package import Logging
-package import MartletBase
+internal import MartletBase
 package import MartletGateway
 internal import NIOCore
 internal import NIOPosix
@@ -28,16 +28,16 @@ public final class GatewayServer: Service {
     ///   - secrets: looks an environment variable up.
     package init(
         _ snapshot: RoutingSnapshot, file: String? = nil,
-        logger: Logger = Logger(label: "martlet.gateway"), time: any TimeSource = SystemTime(),
+        logger: Logger = Logger(label: "martlet.gateway"),
         secrets: @escaping @Sendable (String) -> String? = { _ in nil }
     ) throws(ProxyError) {
-        let store = RuntimeStore(snapshot, time: time, secrets: secrets)
+        let store = RuntimeStore(snapshot, time: SystemTime(), secrets: secrets)
         let needsTLS = snapshot.tables.upstreams.contains {
             if case .remote(let scheme, _, _, _) = $0.address { return scheme.hasSuffix("s") }
             return false
         }
         shared = ProxyShared(
-            store: store, logger: logger, time: time,
+            store: store, logger: logger,
             clientTLS: needsTLS ? try GatewayServer.makeClientTLS() : nil)
         self.file = file.map { ConfigurationFile(path: $0, store: store, logger: logger) }
     }

@@ -60,7 +60,7 @@ final class ProxyLoop {
 
     private func makeConnections(_ identity: UpstreamIdentity) -> UpstreamConnections {
         UpstreamConnections(
-            identity, eventLoop: eventLoop, tls: shared.clientTLS, time: shared.time)
+            identity, eventLoop: eventLoop, tls: shared.clientTLS)
     }
 
     private func takeUpstreams() {

@@ -8,12 +8,28 @@ internal import NIOCore
 internal import NIOSSL
 internal import Synchronization
 
+/// The door's time limits in nanoseconds: what every request needs is not converted every time.
+struct ProxyWaits: Sendable {
+    let idle: Int64
+    let header: Int64
+    let body: Int64
+    let write: Int64
+
+    init(_ listen: ListenConfiguration) {
+        idle = listen.idle.nanosecondsSaturating
+        header = listen.header.nanosecondsSaturating
+        body = listen.body.nanosecondsSaturating
+        write = listen.write.nanosecondsSaturating
+    }
+}
+
 /// What all event loops of a gateway share.
 final class ProxyShared: Sendable {
     let listen: ListenConfiguration
     let store: RuntimeStore
     let logger: Logger
-    let time: any TimeSource
+    let time = SystemTime()
+    let waits: ProxyWaits
     /// For upstreams behind TLS.
     let clientTLS: NIOSSLContext?
     let ledger = UsageLedger()
@@ -22,12 +38,12 @@ final class ProxyShared: Sendable {
     private let draining = Atomic<Bool>(false)
 
     init(
-        store: RuntimeStore, logger: Logger, time: any TimeSource, clientTLS: NIOSSLContext?
+        store: RuntimeStore, logger: Logger, clientTLS: NIOSSLContext?
     ) {
         listen = store.load().runtime.snapshot.tables.listen
         self.store = store
         self.logger = logger
-        self.time = time
+        waits = ProxyWaits(listen)
         self.clientTLS = clientTLS
     }
 

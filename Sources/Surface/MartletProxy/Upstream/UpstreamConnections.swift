@@ -16,18 +16,16 @@ final class UpstreamConnections {
     let identity: UpstreamIdentity
     private let eventLoop: any EventLoop
     private let tls: NIOSSLContext?
-    private let time: any TimeSource
+    private let time = SystemTime()
     /// The one used last is used next: the others grow old and are closed.
     private var idle: [UpstreamConnection] = []
 
     init(
-        _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: NIOSSLContext?,
-        time: any TimeSource
+        _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: NIOSSLContext?
     ) {
         self.identity = identity
         self.eventLoop = eventLoop
         self.tls = tls
-        self.time = time
     }
 
     func now() -> MonotonicInstant { time.now() }
