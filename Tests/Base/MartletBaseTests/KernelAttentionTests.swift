@@ -10,6 +10,8 @@ extension KernelSuite {
     struct AttentionKernel {
         /// Weights sum to 1 over values up to 1.
         static let tolerance: Float = 2e-5
+        /// Scores of up to 10 with 8 bits of mantissa.
+        static let narrowTolerance: Float = 3e-2
 
         struct Case: Sendable {
             var batch = 1, heads = 2, keyHeads = 2, queries = 1, keys = 1, size = 32
@@ -95,6 +97,14 @@ extension KernelSuite {
                     fast.difference(to: slow) <= AttentionKernel.tolerance,
                     "level \(level.rawValue)")
                 #expect(fast.fencesStand)
+                let narrow = Floats(repeating: 9, count: count)
+                let room = unsafe Room(bytes: martlet_attention_bf16_scratch_bytes(&copy, 0))
+                unsafe copy.o = narrow.pointer
+                unsafe martlet_attention_bf16(&copy, room.pointer, 0)
+                #expect(
+                    narrow.difference(to: slow) <= AttentionKernel.narrowTolerance,
+                    "level \(level.rawValue), bf16")
+                #expect(narrow.fencesStand)
             }
         }
     }

@@ -12,7 +12,7 @@ extension KernelSuite {
         static let tolerance: Float = 2e-4
 
         enum Kind: CaseIterable {
-            case pointwise, any, grouped, depthwise, threeByThree
+            case pointwise, any, grouped, shuffled, depthwise, threeByThree
         }
 
         @Test(
@@ -46,8 +46,15 @@ extension KernelSuite {
                 shape.groups = pick(1...150)
                 (shape.in_channels, shape.out_channels) = (shape.groups, shape.groups)
             }
-            if kind == .threeByThree || kind == .pointwise {
-                let size: Int64 = kind == .pointwise ? 1 : 3
+            if kind == .shuffled {
+                shape.groups = pick(1...4)
+                shape.in_shuffle = pick(1...5)
+                shape.in_channels = pick(1...9) * shape.groups * shape.in_shuffle
+                shape.out_channels = pick(1...44) * shape.groups
+            }
+            let isPointwise = kind == .pointwise || kind == .shuffled
+            if kind == .threeByThree || isPointwise {
+                let size: Int64 = isPointwise ? 1 : 3
                 (shape.kernel_height, shape.kernel_width) = (size, size)
                 (shape.stride_height, shape.stride_width) = (1, 1)
                 (shape.dilation_height, shape.dilation_width) = (1, 1)
@@ -55,7 +62,7 @@ extension KernelSuite {
             if kind == .threeByThree {
                 (shape.in_channels, shape.out_channels) = (16 * pick(1...3), 16 * pick(1...4))
             }
-            if kind == .pointwise || round % 4 == 1 {
+            if isPointwise || round % 4 == 1 {
                 (shape.pad_top, shape.pad_left, bottom, right) = (0, 0, 0, 0)
             }
             let height = shape.in_height + shape.pad_top + bottom
@@ -118,7 +125,7 @@ extension KernelSuite {
                     out_width: size, out_channels: 32, groups: groups, kernel_height: kernel,
                     kernel_width: kernel, stride_height: 1, stride_width: 1, dilation_height: 1,
                     dilation_width: 1, pad_top: kernel / 2, pad_left: kernel / 2,
-                    in_pixel_stride: 32, out_pixel_stride: 32)
+                    in_pixel_stride: 32, out_pixel_stride: 32, in_shuffle: 1)
                 return unsafe martlet_conv2d_f32_make_plan(
                     &shape, MARTLET_CONV_AUTOMATIC, 1
                 ).algorithm.rawValue
@@ -128,6 +135,7 @@ extension KernelSuite {
             #expect(algorithm(7, 3, 1) == MARTLET_CONV_DIRECT.rawValue)
             #expect(algorithm(14, 5, 1) == MARTLET_CONV_DIRECT.rawValue)
             #expect(algorithm(14, 3, 32) == MARTLET_CONV_DEPTHWISE.rawValue)
+            #expect(algorithm(14, 1, 4) == MARTLET_CONV_GEMM.rawValue)
         }
     }
 }

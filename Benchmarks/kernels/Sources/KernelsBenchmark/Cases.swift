@@ -36,7 +36,7 @@ func convolution(
         out_width: outSize, out_channels: output, groups: groups, kernel_height: kernel,
         kernel_width: kernel, stride_height: stride, stride_width: stride, dilation_height: 1,
         dilation_width: 1, pad_top: kernel / 2, pad_left: kernel / 2, in_pixel_stride: input,
-        out_pixel_stride: output)
+        out_pixel_stride: output, in_shuffle: 1)
     var plan = martlet_conv2d_f32_make_plan(&shape, MARTLET_CONV_AUTOMATIC, threads)
     let packed = room(plan.packed_bytes)
     let scratch = room(plan.scratch_bytes)

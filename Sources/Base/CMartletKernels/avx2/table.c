@@ -11,7 +11,15 @@
 #define TARGET MARTLET_AVX2
 #define NAME(X) X##_avx2
 #define LANES 8
+#define SOME(N)                                                                                \
+    _mm256_cmpgt_epi32(                                                                        \
+        _mm256_set1_epi32((int32_t)(N)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define LOAD_REST(P, N, FILLER)                                                                \
+    _mm256_blendv_ps(                                                                          \
+        _mm256_set1_ps(FILLER), _mm256_maskload_ps(P, SOME(N)), _mm256_castsi256_ps(SOME(N)))
+#define STORE_REST(P, N, V) _mm256_maskstore_ps(P, SOME(N), V)
 #include "../dispatch/vector_kernels.h"
+#include "../dispatch/vector_images.h"
 #include "../dispatch/vector_winograd.h"
 #include "../dispatch/vector_quantize.h"
 

@@ -29,7 +29,7 @@ MARTLET_AVX2 MARTLET_INLINE void finish(
 }
 
 MARTLET_AVX2 MARTLET_INLINE void tile(const int rows, const martlet_tile_f32 *t) {
-    int64_t stride = t->a_row_stride, k = t->k;
+    int64_t stride = t->a_row_stride;
     for (int column = 0; column < t->columns; column += 16) {
         __m256 x[6], y[6];
 #pragma clang loop unroll(full)
@@ -42,6 +42,7 @@ MARTLET_AVX2 MARTLET_INLINE void tile(const int rows, const martlet_tile_f32 *t)
         const float *b = t->b + column;
         for (int64_t tap = 0; tap < t->taps; tap++) {
             const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+            int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
             for (int64_t p = 0; p < k; p++, b += MARTLET_PANEL) {
                 __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
                 __builtin_prefetch(b + 16 * MARTLET_PANEL);

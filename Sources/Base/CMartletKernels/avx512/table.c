@@ -11,7 +11,11 @@
 #define TARGET MARTLET_AVX512
 #define NAME(X) X##_avx512
 #define LANES 16
+#define SOME(N) ((__mmask16)((1u << (N)) - 1))
+#define LOAD_REST(P, N, FILLER) _mm512_mask_loadu_ps(_mm512_set1_ps(FILLER), SOME(N), P)
+#define STORE_REST(P, N, V) _mm512_mask_storeu_ps(P, SOME(N), V)
 #include "../dispatch/vector_kernels.h"
+#include "../dispatch/vector_images.h"
 #include "../dispatch/vector_winograd.h"
 #include "../dispatch/vector_quantize.h"
 

@@ -22,9 +22,10 @@ MARTLET_AVX512 MARTLET_INLINE void tile(const int rows, const martlet_tile_f32 *
         __builtin_prefetch(r + 16);
     }
     const float *b = t->b;
-    int64_t stride = t->a_row_stride, k = t->k;
+    int64_t stride = t->a_row_stride;
     for (int64_t tap = 0; tap < t->taps; tap++) {
         const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+        int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
         for (int64_t p = 0; p < k; p++) {
             __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
             __builtin_prefetch(b + 16 * MARTLET_PANEL);
@@ -50,9 +51,10 @@ MARTLET_AVX512 MARTLET_INLINE void short_tile(const int rows, const martlet_tile
     for (int i = 0; i < rows; i++)
         for (int u = 0; u < 4; u++) x[i][u] = y[i][u] = _mm512_setzero_ps();
     const float *b = t->b;
-    int64_t stride = t->a_row_stride, k = t->k;
+    int64_t stride = t->a_row_stride;
     for (int64_t tap = 0; tap < t->taps; tap++) {
         const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+        int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
         int64_t p = 0;
         for (; p + 4 <= k; p += 4) {
 #pragma clang loop unroll(full)
@@ -89,15 +91,16 @@ MARTLET_AVX512 MARTLET_INLINE void short_tile(const int rows, const martlet_tile
             my);
 }
 
-// At most 16 columns: the second half of the panel is padding, which would cost as much again.
+// Up to 16 columns, or 8: the rest of the panel is padding, which would cost as much again.
 MARTLET_AVX512 MARTLET_INLINE void narrow_tile(const int rows, const martlet_tile_f32 *t) {
     __m512 x[14];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) x[i] = _mm512_setzero_ps();
     const float *b = t->b;
-    int64_t stride = t->a_row_stride, k = t->k;
+    int64_t stride = t->a_row_stride;
     for (int64_t tap = 0; tap < t->taps; tap++) {
         const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+        int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
         for (int64_t p = 0; p < k; p++, b += MARTLET_PANEL) {
             __m512 b0 = _mm512_loadu_ps(b);
             __builtin_prefetch(b + 16 * MARTLET_PANEL);
@@ -111,9 +114,34 @@ MARTLET_AVX512 MARTLET_INLINE void narrow_tile(const int rows, const martlet_til
     for (int i = 0; i < rows; i++) finish_row(t, i, x[i], _mm512_setzero_ps(), mx, 0);
 }
 
+MARTLET_AVX512 MARTLET_INLINE void slim_tile(const int rows, const martlet_tile_f32 *t) {
+    __m256 x[14];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) x[i] = _mm256_setzero_ps();
+    const float *b = t->b;
+    int64_t stride = t->a_row_stride;
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+        int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
+        for (int64_t p = 0; p < k; p++, b += MARTLET_PANEL) {
+            __m256 b0 = _mm256_loadu_ps(b);
+            __builtin_prefetch(b + 16 * MARTLET_PANEL);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < rows; i++)
+                x[i] = _mm256_fmadd_ps(_mm256_set1_ps(a[i * stride + p]), b0, x[i]);
+        }
+    }
+    __mmask16 mx = lanes(t->columns);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+        finish_row(t, i, _mm512_zextps256_ps512(x[i]), _mm512_setzero_ps(), mx, 0);
+}
+
 #define ROWS(N, BODY)                                                                          \
     MARTLET_AVX512 void martlet_tile_f32_avx512_##N(const martlet_tile_f32 *t) {               \
-        if (t->columns <= 16 && N > 3)                                                         \
+        if (t->columns <= 8 && N > 3)                                                          \
+            slim_tile(N, t);                                                                   \
+        else if (t->columns <= 16 && N > 3)                                                    \
             narrow_tile(N, t);                                                                 \
         else                                                                                   \
             BODY(N, t);                                                                        \

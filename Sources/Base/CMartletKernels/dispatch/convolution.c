@@ -6,10 +6,12 @@
 #include "product.h"
 
 static int can_do(const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algorithm) {
-    int dense = s->stride_height == 1 && s->stride_width == 1 && s->groups == 1;
+    int unit = s->stride_height == 1 && s->stride_width == 1;
+    int dense = unit && s->groups == 1;
+    if (s->in_shuffle > 1 && algorithm != MARTLET_CONV_GEMM) return 0;
     switch (algorithm) {
     case MARTLET_CONV_GEMM:
-        return dense && s->kernel_height == 1 && s->kernel_width == 1 && s->pad_top == 0 &&
+        return unit && s->in_shuffle <= MARTLET_MOST_SHUFFLE && s->kernel_height == 1 && s->kernel_width == 1 && s->pad_top == 0 &&
                s->pad_left == 0 && s->out_height == s->in_height && s->out_width == s->in_width;
     case MARTLET_CONV_DIRECT: return 1;
     case MARTLET_CONV_DEPTHWISE:
@@ -22,9 +24,13 @@ static int can_do(const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algo
     }
 }
 
+static int is_plain_product(const martlet_conv2d_f32_shape *s) {
+    return s->groups == 1 && s->in_shuffle <= 1;
+}
+
 static martlet_conv_algorithm choose(const martlet_conv2d_f32_shape *s) {
-    if (can_do(s, MARTLET_CONV_GEMM)) return MARTLET_CONV_GEMM;
     if (s->groups > 1 && can_do(s, MARTLET_CONV_DEPTHWISE)) return MARTLET_CONV_DEPTHWISE;
+    if (can_do(s, MARTLET_CONV_GEMM)) return MARTLET_CONV_GEMM;
     int large = s->out_height >= 12 && s->out_width >= 12;
     if (large && can_do(s, MARTLET_CONV_WINOGRAD)) return MARTLET_CONV_WINOGRAD;
     return MARTLET_CONV_DIRECT;
@@ -36,6 +42,10 @@ martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(
                                     martlet_pool_threads(threads)};
     switch (plan.algorithm) {
     case MARTLET_CONV_GEMM:
+        if (!is_plain_product(s)) {
+            plan.packed_bytes = martlet_conv_grouped_packed_bytes(s);
+            break;
+        }
         plan.packed_bytes = martlet_gemm_f32_pack_b_bytes(s->in_channels, s->out_channels);
         plan.scratch_bytes = martlet_gemm_f32_scratch_bytes(
             s->batch * s->out_height * s->out_width, s->out_channels, s->in_channels, threads);
@@ -63,8 +73,11 @@ void martlet_conv2d_f32_pack(
     int64_t kernel = s->kernel_height * s->kernel_width;
     switch (can_do(s, algorithm) ? algorithm : choose(s)) {
     case MARTLET_CONV_GEMM:
-        martlet_gemm_f32_pack_b(
-            weights, 1, s->in_channels, s->in_channels, s->out_channels, packed);
+        if (is_plain_product(s))
+            martlet_gemm_f32_pack_b(
+                weights, 1, s->in_channels, s->in_channels, s->out_channels, packed);
+        else
+            martlet_conv_grouped_pack(s, weights, packed);
         break;
     case MARTLET_CONV_DEPTHWISE:
         for (int64_t c = 0; c < s->in_channels; c++)
@@ -86,6 +99,10 @@ void martlet_conv2d_f32(
                          plan->threads};
     switch (plan->algorithm) {
     case MARTLET_CONV_GEMM: {
+        if (!is_plain_product(s)) {
+            martlet_conv_grouped(&conv);
+            break;
+        }
         martlet_product p = {
             s->batch * s->out_height * s->out_width, s->out_channels, s->in_channels, x,
             s->in_pixel_stride, 1, packed, y, s->out_pixel_stride, 1, *epilogue};

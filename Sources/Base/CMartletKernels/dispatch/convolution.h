@@ -27,6 +27,14 @@ void martlet_conv_direct(const martlet_conv *conv);
 size_t martlet_conv_depthwise_scratch_bytes(const martlet_conv2d_f32_shape *s, int32_t threads);
 void martlet_conv_depthwise(const martlet_conv *conv);
 
+/// The most groups whose shuffle is taken in.
+enum { MARTLET_MOST_SHUFFLE = 64 };
+
+size_t martlet_conv_grouped_packed_bytes(const martlet_conv2d_f32_shape *s);
+void martlet_conv_grouped_pack(
+    const martlet_conv2d_f32_shape *s, const float *weights, float *packed);
+void martlet_conv_grouped(const martlet_conv *conv);
+
 size_t martlet_conv_winograd_packed_bytes(const martlet_conv2d_f32_shape *s);
 size_t martlet_conv_winograd_scratch_bytes(const martlet_conv2d_f32_shape *s, int32_t threads);
 void martlet_conv_winograd_pack(

@@ -32,6 +32,15 @@ static int64_t list_taps(
     return count;
 }
 
+// How many output pixels from ox on have the taps of ox, moved by the stride.
+static int64_t run_length(const martlet_conv2d_f32_shape *s, int64_t ox) {
+    int64_t left = ox * s->stride_width - s->pad_left;
+    int64_t reach = (s->kernel_width - 1) * s->dilation_width;
+    if (left < 0 || left + reach >= s->in_width) return 1;
+    return martlet_min(
+        (s->in_width - 1 - reach - left) / s->stride_width + 1, s->out_width - ox);
+}
+
 static void depthwise_part(void *context, int32_t part, int32_t parts) {
     const martlet_conv *conv = context;
     const martlet_conv2d_f32_shape *s = conv->s;
@@ -40,37 +49,35 @@ static void depthwise_part(void *context, int32_t part, int32_t parts) {
     const float **pixels =
         (const float **)(conv->scratch + (size_t)martlet_parallel_slot() * slot_bytes(s));
     const float **weights = pixels + s->kernel_height * s->kernel_width;
+    martlet_tile_f32 clip;
+    int after = martlet_tile_clip(e, &clip);
+    martlet_depthwise_run run = {
+        .pixels = pixels, .weights = weights, .x_step = s->stride_width * s->in_pixel_stride,
+        .y_step = s->out_pixel_stride, .bias = e->bias, .residual_step = e->residual_stride,
+        .channels = s->in_channels, .low = clip.clip ? clip.low : -INFINITY,
+        .high = clip.clip ? clip.high : INFINITY};
     int64_t from, to;
     martlet_share(s->batch * s->out_height, part, parts, &from, &to);
-    for (int64_t line = from; line < to; line++) {
-        int64_t taps = 0;
-        int64_t right = s->in_width - 1 + s->pad_left - (s->kernel_width - 1) * s->dilation_width;
-        for (int64_t ox = 0; ox < s->out_width; ox++) {
-            int64_t at = ox * s->stride_width;
-            // Inside the image the next pixel's taps are this one's, moved by the stride.
-            if (taps > 0 && at - s->stride_width >= s->pad_left && at <= right)
-                for (int64_t t = 0; t < taps; t++)
-                    pixels[t] += s->stride_width * s->in_pixel_stride;
-            else
-                taps = list_taps(
-                    conv, line / s->out_height, line % s->out_height, ox, pixels, weights);
+    for (int64_t line = from; line < to; line++)
+        for (int64_t ox = 0; ox < s->out_width; ox += run.count) {
             int64_t out = line * s->out_width + ox;
-            float *y = conv->y + out * s->out_pixel_stride;
-            const float *residual = e->residual ? e->residual + out * e->residual_stride : NULL;
-            table->depthwise(
-                pixels, weights, taps, y, e->bias, residual, s->in_channels);
-            if (e->activation != MARTLET_ACTIVATION_NONE)
-                table->activate(e->activation, y, 1, s->in_channels, s->in_channels, e->minimum,
-                                e->maximum);
+            run.taps = list_taps(
+                conv, line / s->out_height, line % s->out_height, ox, pixels, weights);
+            run.count = run_length(s, ox);
+            run.y = conv->y + out * s->out_pixel_stride;
+            run.residual = e->residual ? e->residual + out * e->residual_stride : NULL;
+            table->depthwise(&run);
+            if (after)
+                table->activate(e->activation, run.y, run.count, s->in_channels, run.y_step,
+                                e->minimum, e->maximum);
         }
-    }
 }
 
 void martlet_conv_depthwise(const martlet_conv *conv) {
     const martlet_conv2d_f32_shape *s = conv->s;
     int64_t lines = s->batch * s->out_height;
     int64_t effort =
-        lines * s->out_width * s->out_channels * s->kernel_height * s->kernel_width / 4;
+        lines * s->out_width * s->out_channels * s->kernel_height * s->kernel_width / 8;
     martlet_parallel_for(
         martlet_parts(effort, lines, conv->threads), conv->threads, depthwise_part,
         (void *)conv);

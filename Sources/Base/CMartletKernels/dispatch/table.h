@@ -17,6 +17,7 @@ typedef struct martlet_tile_f32 {
     int64_t k;                  // contiguous values of a row, per tap
     int64_t taps;
     const int64_t *tap_offsets; // added to a for each tap; NULL means one tap at 0
+    const int64_t *tap_lengths; // values of each tap; NULL means k
     float *c;
     int64_t c_row_stride;
     const float *bias;          // of the first column, or NULL
@@ -28,6 +29,22 @@ typedef struct martlet_tile_f32 {
     int32_t clip;               // ends with min(max(x, low), high)
     float low, high;
 } martlet_tile_f32;
+
+/// Depthwise convolution of neighbouring output pixels whose taps are all inside the image.
+typedef struct martlet_depthwise_run {
+    const float *const *pixels;   // by tap, of the first output pixel
+    const float *const *weights;  // by tap
+    int64_t taps;
+    int64_t count;                // output pixels
+    int64_t x_step;               // between the tap's pixels of two outputs
+    float *y;
+    int64_t y_step;
+    const float *bias;            // or NULL
+    const float *residual;        // or NULL
+    int64_t residual_step;
+    int64_t channels;
+    float low, high;              // the result is held between these
+} martlet_depthwise_run;
 
 typedef void (*martlet_tile_function)(const martlet_tile_f32 *tile);
 
@@ -41,6 +58,8 @@ typedef struct martlet_kernel_table {
         float minimum, float maximum);
     // x = exp(x + mask - max) in place; mask may be NULL; gives the sum (0: all were -infinity).
     float (*softmax_scores)(float *x, const float *mask, int64_t n);
+    // The same, as bf16 in y.
+    float (*softmax_scores_bf16)(float *x, const float *mask, uint16_t *y, int64_t n);
     void (*scale)(float *x, float factor, int64_t n);
     void (*softmax_row)(const float *x, float *y, int64_t n, int32_t logarithm);
     void (*softmax_columns)(
@@ -65,6 +84,8 @@ typedef struct martlet_kernel_table {
     void (*f16_to_f32)(const uint16_t *x, float *y, int64_t n);
     void (*f32_to_bf16)(const float *x, uint16_t *y, int64_t n);
     void (*bf16_to_f32)(const uint16_t *x, float *y, int64_t n);
+    // Pairs (x[i], other[i]), 0 without other.
+    void (*pairs_to_bf16)(const float *x, const float *other, uint32_t *y, int64_t n);
     // y = activation(x + bias + residual) for n columns; bias and residual may be NULL.
     void (*finish)(
         const float *x, const float *bias, const float *residual, float *y, int64_t n,
@@ -83,11 +104,7 @@ typedef struct martlet_kernel_table {
     void (*pool)(
         const float *const *pixels, int64_t taps, int32_t average, float factor, float *y,
         int64_t count);
-    // Depthwise: one output pixel of count channels from the taps given, plus bias and residual
-    // (either may be NULL).
-    void (*depthwise)(
-        const float *const *pixels, const float *const *weights, int64_t taps, float *y,
-        const float *bias, const float *residual, int64_t count);
+    void (*depthwise)(const martlet_depthwise_run *run);
     // 8 bits (vector_quantize.h): saturate(round(x / scale) + zero) and back, the smallest and
     // largest of values and 0, a row around 128 with its scale, and a sum.
     void (*quantize)(

@@ -7,6 +7,7 @@
 
 typedef float NAME(lanes) __attribute__((ext_vector_type(LANES), aligned(4)));
 typedef int32_t NAME(whole_lanes) __attribute__((ext_vector_type(LANES), aligned(4)));
+typedef uint16_t NAME(half_lanes) __attribute__((ext_vector_type(LANES), aligned(2)));
 
 #define T NAME(lanes)
 #define I NAME(whole_lanes)
@@ -18,7 +19,16 @@ typedef int32_t NAME(whole_lanes) __attribute__((ext_vector_type(LANES), aligned
 #define AT(P) (*(const VECTOR *)(P))
 #define PUT(P) (*(VECTOR *)(P))
 
-// The last n < LANES values of a row, the other lanes holding a filler.
+// The last n < LANES values of a row, the other lanes holding a filler. A level with masked loads
+// and stores gives its own.
+#ifdef LOAD_REST
+TARGET MARTLET_INLINE VECTOR NAME(load_rest)(const float *x, int64_t n, float filler) {
+    return LOAD_REST(x, n, filler);
+}
+TARGET MARTLET_INLINE void NAME(store_rest)(float *y, int64_t n, VECTOR v) {
+    STORE_REST(y, n, v);
+}
+#else
 TARGET MARTLET_INLINE VECTOR NAME(load_rest)(const float *x, int64_t n, float filler) {
     float room[LANES];
     for (int64_t i = 0; i < LANES; i++) room[i] = filler;
@@ -30,15 +40,43 @@ TARGET MARTLET_INLINE void NAME(store_rest)(float *y, int64_t n, VECTOR v) {
     PUT(room) = v;
     for (int64_t i = 0; i < n; i++) y[i] = room[i];
 }
+#endif
+// The halves of a vector exchanged, then its quarters and so on: each FOLD joins twice as many lanes.
+#if LANES == 16
+#define FOLD_ALL(JOIN)                                                                         \
+    JOIN(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)                                 \
+    JOIN(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)                                 \
+    JOIN(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)                                 \
+    JOIN(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#elif LANES == 8
+#define FOLD_ALL(JOIN)                                                                         \
+    JOIN(4, 5, 6, 7, 0, 1, 2, 3) JOIN(2, 3, 0, 1, 6, 7, 4, 5) JOIN(1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define FOLD_ALL(JOIN) JOIN(2, 3, 0, 1) JOIN(1, 0, 3, 2)
+#endif
 TARGET MARTLET_INLINE float NAME(total)(VECTOR v) {
-    float room[LANES];
-    PUT(room) = v;
-    for (int64_t width = LANES / 2; width > 0; width /= 2)
-        for (int64_t l = 0; l < width; l++) room[l] += room[l + width];
-    return room[0];
+#define JOIN(...) v += __builtin_shufflevector(v, v, __VA_ARGS__);
+    FOLD_ALL(JOIN)
+#undef JOIN
+    return v[0];
 }
+TARGET MARTLET_INLINE float NAME(largest)(VECTOR v) {
+#define JOIN(...)                                                                              \
+    {                                                                                          \
+        VECTOR other = __builtin_shufflevector(v, v, __VA_ARGS__);                             \
+        v = v > other ? v : other;                                                             \
+    }
+    FOLD_ALL(JOIN)
+#undef JOIN
+    return v[0];
+}
+#undef FOLD_ALL
+
+// An operation may work in place: lane i depends on lane i only, which the compiler cannot see.
+#define IN_PLACE _Pragma("clang loop vectorize(assume_safety)")
 
 #define LOOP(EXPRESSION)                                                                       \
+    IN_PLACE                                                                                   \
     for (int64_t i = 0; i < n; i++) {                                                          \
         float v = x[i];                                                                        \
         y[i] = (EXPRESSION);                                                                   \
@@ -95,18 +133,21 @@ TARGET static int32_t NAME(unary)(
 
 #define LOOP(OUT, EXPRESSION)                                                                  \
     if (sa == 1 && sb == 1)                                                                    \
+        IN_PLACE                                                                               \
         for (int64_t i = 0; i < n; i++) {                                                      \
             float u = a[i], v = b[i];                                                          \
             OUT[i] = (EXPRESSION);                                                             \
         }                                                                                      \
     else if (sb == 0) {                                                                        \
         float v = b[0];                                                                        \
+        IN_PLACE                                                                               \
         for (int64_t i = 0; i < n; i++) {                                                      \
             float u = a[i];                                                                    \
             OUT[i] = (EXPRESSION);                                                             \
         }                                                                                      \
     } else {                                                                                   \
         float u = a[0];                                                                        \
+        IN_PLACE                                                                               \
         for (int64_t i = 0; i < n; i++) {                                                      \
             float v = b[i];                                                                    \
             OUT[i] = (EXPRESSION);                                                             \
@@ -240,12 +281,31 @@ TARGET static float NAME(maximum)(const float *x, int64_t n) {
         VECTOR v = REST(x + i);
         m1 = v > m1 ? v : m1;
     }
-    float room[LANES];
-    PUT(room) = m0 > m1 ? m0 : m1;
-    for (int64_t width = LANES / 2; width > 0; width /= 2)
-        for (int64_t l = 0; l < width; l++)
-            room[l] = room[l] > room[l + width] ? room[l] : room[l + width];
-    return room[0];
+    return NAME(largest)(m0 > m1 ? m0 : m1);
+}
+
+// x += mask in place; gives the largest.
+TARGET static float NAME(add_maximum)(float *x, const float *mask, int64_t n) {
+    VECTOR m0 = -INFINITY, m1 = -INFINITY;
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        VECTOR v0 = AT(x + i) + AT(mask + i);
+        VECTOR v1 = AT(x + i + LANES) + AT(mask + i + LANES);
+        PUT(x + i) = v0;
+        PUT(x + i + LANES) = v1;
+        m0 = v0 > m0 ? v0 : m0;
+        m1 = v1 > m1 ? v1 : m1;
+    }
+    for (; i < n; i += LANES) {
+        int64_t size = n - i < LANES ? n - i : LANES;
+        VECTOR v = size == LANES ? AT(x + i) + AT(mask + i)
+                                 : NAME(load_rest)(x + i, size, -INFINITY) +
+                                       NAME(load_rest)(mask + i, size, 0);
+        if (size == LANES) PUT(x + i) = v;
+        else NAME(store_rest)(x + i, size, v);
+        m0 = v > m0 ? v : m0;
+    }
+    return NAME(largest)(m0 > m1 ? m0 : m1);
 }
 
 TARGET static void NAME(scale)(float *x, float factor, int64_t n) {
@@ -275,14 +335,50 @@ TARGET MARTLET_INLINE float NAME(exp_sum)(const float *x, float *y, int64_t n, f
 #undef REST
 
 TARGET static float NAME(softmax_scores)(float *x, const float *mask, int64_t n) {
-    if (mask)
-        for (int64_t i = 0; i < n; i++) x[i] += mask[i];
-    float most = NAME(maximum)(x, n);
+    float most = mask ? NAME(add_maximum)(x, mask, n) : NAME(maximum)(x, n);
     if (most == -INFINITY) {
         for (int64_t i = 0; i < n; i++) x[i] = 0;
         return 0;
     }
     return NAME(exp_sum)(x, x, n, most);
+}
+
+// To the nearest, to even; a NaN stays one.
+TARGET MARTLET_INLINE NAME(half_lanes) NAME(to_bf16)(VECTOR x) {
+    V(bits) v = {.f = x};
+    NAME(whole_lanes) rounded = v.i + 0x7fff + (v.i >> 16 & 1);
+    rounded = x == x ? rounded : v.i | 0x400000;
+    return __builtin_convertvector(rounded >> 16, NAME(half_lanes));
+}
+
+// As softmax_scores, the result as bf16 in y.
+TARGET static float NAME(softmax_scores_bf16)(
+    float *x, const float *mask, uint16_t *y, int64_t n) {
+    float most = mask ? NAME(add_maximum)(x, mask, n) : NAME(maximum)(x, n);
+    if (most == -INFINITY) {
+        memset(y, 0, (size_t)n * sizeof *y);
+        return 0;
+    }
+    VECTOR s0 = 0, s1 = 0;
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        VECTOR e0 = V(exp_rough)(AT(x + i) - most);
+        VECTOR e1 = V(exp_rough)(AT(x + i + LANES) - most);
+        s0 += e0;
+        s1 += e1;
+        *(NAME(half_lanes) *)(y + i) = NAME(to_bf16)(e0);
+        *(NAME(half_lanes) *)(y + i + LANES) = NAME(to_bf16)(e1);
+    }
+    for (; i < n; i += LANES) {
+        int64_t size = n - i < LANES ? n - i : LANES;
+        VECTOR v = size == LANES ? AT(x + i) : NAME(load_rest)(x + i, size, -INFINITY);
+        VECTOR e = V(exp_rough)(v - most);
+        NAME(half_lanes) halves = NAME(to_bf16)(e);
+        memcpy(y + i, &halves, (size_t)size * sizeof *y);
+        for (int64_t l = size; l < LANES; l++) e[l] = 0;
+        s0 += e;
+    }
+    return NAME(total)(s0 + s1);
 }
 
 TARGET static void NAME(softmax_row)(const float *x, float *y, int64_t n, int32_t logarithm) {
@@ -328,29 +424,40 @@ TARGET static void NAME(softmax_columns)(
 #undef STORE
 }
 
-TARGET static void NAME(normalize)(const martlet_norm_f32_args *a, int centered) {
+// Rows may be normalised in place.
+TARGET MARTLET_INLINE void NAME(normalize_row)(
+    const float *x, float *y, int64_t n, float mean, float inverse, const float *gamma,
+    const float *beta) {
+    const int has_gamma = gamma != NULL, has_beta = beta != NULL;
+    for (int64_t i = 0; i < n; i += LANES) {
+        int64_t size = n - i < LANES ? n - i : LANES;
+#define LOAD(P) (size == LANES ? AT(P) : NAME(load_rest)(P, size, 0))
+        VECTOR v = (LOAD(x + i) - mean) * inverse;
+        if (has_gamma) v *= LOAD(gamma + i);
+        if (has_beta) v += LOAD(beta + i);
+        if (size == LANES) PUT(y + i) = v;
+        else NAME(store_rest)(y + i, size, v);
+#undef LOAD
+    }
+}
+
+TARGET MARTLET_INLINE void NAME(normalize)(const martlet_norm_f32_args *a, int centered) {
+    int64_t n = a->n;
+    float share = 1.0f / (float)(n ? n : 1);
     for (int64_t r = 0; r < a->rows; r++) {
         const float *x = a->x + r * a->x_row_stride;
         float *y = a->y + r * a->y_row_stride;
-        int64_t n = a->n;
         if (a->residual) {
             const float *residual = a->residual + r * a->residual_row_stride;
             float *sum = a->sum ? a->sum + r * a->sum_row_stride : y;
+            IN_PLACE
             for (int64_t i = 0; i < n; i++) sum[i] = x[i] + residual[i];
             x = sum;
         } else if (a->sum)
             memmove(a->sum + r * a->sum_row_stride, x, (size_t)n * sizeof(float));
-        float mean = centered && n ? NAME(sum)(x, n) / (float)n : 0;
-        float inverse =
-            1.0f / sqrtf(NAME(squares)(x, n, mean) / (float)(n ? n : 1) + a->epsilon);
-        const float *gamma = a->gamma, *beta = a->beta;
-        if (gamma && beta)
-            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * gamma[i] + beta[i];
-        else if (gamma)
-            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * gamma[i];
-        else
-            for (int64_t i = 0; i < n; i++)
-                y[i] = (x[i] - mean) * inverse + (beta ? beta[i] : 0);
+        float mean = centered ? NAME(sum)(x, n) * share : 0;
+        float inverse = 1.0f / sqrtf(NAME(squares)(x, n, mean) * share + a->epsilon);
+        NAME(normalize_row)(x, y, n, mean, inverse, a->gamma, a->beta);
         if (a->mean) a->mean[r] = mean;
         if (a->inverse) a->inverse[r] = inverse;
     }
@@ -396,104 +503,30 @@ TARGET static int32_t NAME(reduce)(
     return 1;
 }
 
-TARGET static void NAME(f32_to_bf16)(const float *x, uint16_t *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, x + i, sizeof u);
-        uint32_t rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
-        y[i] = (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? u >> 16 | 0x40 : rounded);
+// Pairs of values from two rows, the second's (0 without one) in the upper half of each word.
+TARGET static void NAME(pairs_to_bf16)(
+    const float *x, const float *other, uint32_t *y, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        int64_t size = n - i < LANES ? n - i : LANES;
+#define LOAD(P) (size == LANES ? AT(P) : NAME(load_rest)(P, size, 0))
+        VECTOR high = other ? LOAD(other + i) : (VECTOR)(0.0f);
+        NAME(whole_lanes) words =
+            __builtin_convertvector(NAME(to_bf16)(LOAD(x + i)), NAME(whole_lanes)) |
+            __builtin_convertvector(NAME(to_bf16)(high), NAME(whole_lanes)) << 16;
+#undef LOAD
+        if (size == LANES) *(NAME(whole_lanes) *)(y + i) = words;
+        else memcpy(y + i, &words, (size_t)size * sizeof *y);
     }
+}
+
+TARGET static void NAME(f32_to_bf16)(const float *x, uint16_t *y, int64_t n) {
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) *(NAME(half_lanes) *)(y + i) = NAME(to_bf16)(AT(x + i));
+    for (; i < n; i++) y[i] = martlet_bf16_of(x[i]);
 }
 TARGET static void NAME(bf16_to_f32)(const uint16_t *x, float *y, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         uint32_t u = (uint32_t)x[i] << 16;
         memcpy(y + i, &u, sizeof u);
     }
-}
-
-TARGET static void NAME(depthwise)(
-    const float *const *pixels, const float *const *weights, int64_t taps, float *y,
-    const float *bias, const float *residual, int64_t count) {
-    int64_t c = 0;
-    for (; c + 4 * LANES <= count; c += 4 * LANES) {
-        VECTOR s[4] = {0, 0, 0, 0};
-        for (int64_t t = 0; t < taps; t++)
-#pragma clang loop unroll(full)
-            for (int u = 0; u < 4; u++)
-                s[u] += AT(pixels[t] + c + u * LANES) * AT(weights[t] + c + u * LANES);
-#pragma clang loop unroll(full)
-        for (int u = 0; u < 4; u++) {
-            int64_t at = c + u * LANES;
-            if (bias) s[u] += AT(bias + at);
-            if (residual) s[u] += AT(residual + at);
-            PUT(y + at) = s[u];
-        }
-    }
-    for (; c < count; c += LANES) {
-        int64_t size = count - c < LANES ? count - c : LANES;
-#define LOAD(P) (size == LANES ? AT(P) : NAME(load_rest)(P, size, 0))
-        VECTOR s = bias ? LOAD(bias + c) : (VECTOR)(0.0f);
-        for (int64_t t = 0; t < taps; t++) s += LOAD(pixels[t] + c) * LOAD(weights[t] + c);
-        if (residual) s += LOAD(residual + c);
-        if (size == LANES) PUT(y + c) = s;
-        else NAME(store_rest)(y + c, size, s);
-    }
-}
-
-// The maximum or the sum of the given pixels, times factor.
-TARGET static void NAME(pool)(
-    const float *const *pixels, int64_t taps, int32_t average, float factor, float *y,
-    int64_t count) {
-    int64_t c = 0;
-    for (; !average && c + 4 * LANES <= count; c += 4 * LANES) {
-        VECTOR m[4];
-        for (int u = 0; u < 4; u++) m[u] = -3.402823466e38f;
-        for (int64_t t = 0; t < taps; t++)
-#pragma clang loop unroll(full)
-            for (int u = 0; u < 4; u++) {
-                VECTOR v = AT(pixels[t] + c + u * LANES);
-                m[u] = v > m[u] ? v : m[u];
-            }
-        for (int u = 0; u < 4; u++) PUT(y + c + u * LANES) = m[u];
-    }
-    for (; c < count; c += LANES) {
-        int64_t size = count - c < LANES ? count - c : LANES;
-        if (average) {
-            VECTOR s = 0;
-            for (int64_t t = 0; t < taps; t++) s += LOAD(pixels[t] + c);
-            s *= factor;
-            if (size == LANES) PUT(y + c) = s;
-            else NAME(store_rest)(y + c, size, s);
-            continue;
-        }
-        VECTOR m = -3.402823466e38f;
-        for (int64_t t = 0; t < taps; t++) {
-            VECTOR v = LOAD(pixels[t] + c);
-            m = v > m ? v : m;
-        }
-        if (size == LANES) PUT(y + c) = m;
-        else NAME(store_rest)(y + c, size, m);
-    }
-#undef LOAD
-}
-
-TARGET static void NAME(finish)(
-    const float *x, const float *bias, const float *residual, float *y, int64_t n,
-    martlet_activation activation, float minimum, float maximum) {
-    if (bias && residual)
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] + bias[i] + residual[i];
-    else if (bias)
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] + bias[i];
-    else
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] + (residual ? residual[i] : 0);
-    if (activation != MARTLET_ACTIVATION_NONE)
-        NAME(activate)(activation, y, 1, n, n, minimum, maximum);
-}
-
-TARGET static void NAME(scale_shift)(
-    const float *x, const float *scale, const float *shift, float *y, int64_t n,
-    martlet_activation activation, float minimum, float maximum) {
-    for (int64_t i = 0; i < n; i++) y[i] = x[i] * scale[i] + shift[i];
-    if (activation != MARTLET_ACTIVATION_NONE)
-        NAME(activate)(activation, y, 1, n, n, minimum, maximum);
 }

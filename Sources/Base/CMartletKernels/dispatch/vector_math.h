@@ -54,6 +54,20 @@ TARGET MARTLET_INLINE T V(exp_negative)(T x) {
     return x < (T)(-87.3f) ? (T)(0.0f) : y;
 }
 
+// e^x for x <= 0, no less than e^-87: 8e-5, for results that bf16 will hold.
+TARGET MARTLET_INLINE T V(exp_rough)(T x) {
+    T bounded = x < (T)(-87.0f) ? (T)(-87.0f) : x;
+    V(bits) t, y;
+    t.f = bounded * 1.44269504f + ROUNDER;
+    T f = bounded * 1.44269504f - (t.f - ROUNDER);
+    T p = f * 5.517166722e-02f + 2.426111221e-01f;
+    p = p * f + 6.932609858e-01f;
+    y.f = p * f + 9.999280736e-01f;
+    // The rounder's own bits leave with the shift.
+    y.i += t.i << 23;
+    return y.f;
+}
+
 TARGET MARTLET_INLINE T V(clamp)(T x, float low, float high) {
     x = x < (T)(low) ? (T)(low) : x;
     return x > (T)(high) ? (T)(high) : x;

@@ -34,6 +34,14 @@ size_t martlet_attention_f32_scratch_bytes(
     const martlet_attention_f32_args *args, int32_t threads);
 void martlet_attention_f32(
     const martlet_attention_f32_args *args, void *scratch, int32_t threads);
+
+/// The same with both products in bf16 (values rounded, sums in f32): outputs within about 1e-2 of
+/// the largest value. Pays where `martlet_gemm_narrow_is_fast(MARTLET_NARROW_BF16)`.
+size_t martlet_attention_bf16_scratch_bytes(
+    const martlet_attention_f32_args *args, int32_t threads);
+void martlet_attention_bf16(
+    const martlet_attention_f32_args *args, void *scratch, int32_t threads);
+
 void martlet_attention_f32_reference(const martlet_attention_f32_args *args);
 
 #endif

@@ -20,11 +20,15 @@ typedef struct martlet_conv2d_f32_shape {
     int64_t dilation_height, dilation_width;
     int64_t pad_top, pad_left;       // bottom and right follow from the output's size
     int64_t in_pixel_stride, out_pixel_stride;
+    // Above 1: the convolution reads the channel shuffle of x from this many groups, that is,
+    // channel j * in_shuffle + g is x's channel g * (in_channels / in_shuffle) + j. Only pointwise
+    // convolutions of stride 1 can (algorithm GEMM), for at most 64 groups that divide the channels.
+    int64_t in_shuffle;
 } martlet_conv2d_f32_shape;
 
 typedef enum martlet_conv_algorithm {
     MARTLET_CONV_AUTOMATIC,
-    MARTLET_CONV_GEMM,       // 1x1, stride 1, no padding, one group: a matrix product
+    MARTLET_CONV_GEMM,       // 1x1, stride 1, no padding: a matrix product for each group
     MARTLET_CONV_DIRECT,     // any kernel and groups
     MARTLET_CONV_DEPTHWISE,  // groups = in channels = out channels
     MARTLET_CONV_WINOGRAD    // F(4x4, 3x3): 3x3, stride 1, dilation 1, one group

@@ -3,6 +3,11 @@
 
 #include "../dispatch/internal.h"
 
+static int64_t stored(const martlet_conv2d_f32_shape *s, int64_t channel) {
+    if (s->in_shuffle <= 1) return channel;
+    return channel % s->in_shuffle * (s->in_channels / s->in_shuffle) + channel / s->in_shuffle;
+}
+
 void martlet_conv2d_f32_reference(
     const martlet_conv2d_f32_shape *s, const float *x, const float *weights, float *y,
     const martlet_epilogue_f32 *epilogue) {
@@ -26,7 +31,7 @@ void martlet_conv2d_f32_reference(
                             int64_t at = (n * s->in_height + iy) * s->in_width + ix;
                             const float *pixel = x + at * s->in_pixel_stride;
                             for (int64_t c = 0; c < group_in; c++)
-                                sum += (double)pixel[first + c] *
+                                sum += (double)pixel[stored(s, first + c)] *
                                        w[c * kernel + ky * s->kernel_width + kx];
                         }
                     int64_t pixel = (n * s->out_height + oy) * s->out_width + ox;

@@ -9,7 +9,8 @@ MARTLET_INLINE void tile(const int rows, const martlet_tile_f32 *t) {
     const float *b = t->b;
     for (int64_t tap = 0; tap < t->taps; tap++) {
         const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
-        for (int64_t p = 0; p < t->k; p++, b += MARTLET_PANEL)
+        int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
+        for (int64_t p = 0; p < k; p++, b += MARTLET_PANEL)
             for (int i = 0; i < rows; i++) {
                 float v = a[i * t->a_row_stride + p];
                 for (int j = 0; j < MARTLET_PANEL; j++) sums[i][j] += v * b[j];

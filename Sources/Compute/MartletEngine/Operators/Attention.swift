@@ -35,10 +35,21 @@ extension NativeOperator {
             scale: scale == 0 ? 1 / Float(headSize).squareRoot() : scale,
             causal: Int32(clamping: node.int("causal")))
         if let mask = node.optional(3) { try setMask(node, mask, &arguments) }
+        arguments.isNarrow = isNarrow(node, queries: queries, keys: keys)
         var kernel = unsafe arguments.bound(nil)
-        arguments.scratch = node.scratch(
-            byteCount: unsafe martlet_attention_f32_scratch_bytes(&kernel, node.threads))
+        let scratchByteCount =
+            arguments.isNarrow
+            ? unsafe martlet_attention_bf16_scratch_bytes(&kernel, node.threads)
+            : unsafe martlet_attention_f32_scratch_bytes(&kernel, node.threads)
+        arguments.scratch = node.scratch(byteCount: scratchByteCount)
         try unsafe node.emit(attentionStep, arguments)
+    }
+
+    /// Whether both products are computed in bf16: where the precision allows it (int8 weights lose
+    /// more) and the processor gains by it. Below 64 keys the conversions cost what they save.
+    private static func isNarrow(_ node: Lowering, queries: Int, keys: Int) -> Bool {
+        node.builder.precision != .float32 && queries >= 16 && keys >= 64
+            && martlet_gemm_narrow_is_fast(MARTLET_NARROW_BF16) != 0
     }
 
     private static func setMask(
@@ -96,6 +107,7 @@ struct AttentionArguments: BitwiseCopyable {
     var valueOffset: Int
     var scale: Float
     var causal: Int32
+    var isNarrow = false
     var maskStrides: InlineArray<4, Int64> = [0, 0, 0, 0]
 
     /// The kernel's arguments; without a frame, those that only sizes matter for.
@@ -123,6 +135,10 @@ func attentionStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 
     let arguments = unsafe raw.load(as: AttentionArguments.self)
     let frame = unsafe StepFrame(frame)
     var kernel = unsafe arguments.bound(frame)
-    unsafe martlet_attention_f32(&kernel, frame[arguments.scratch], frame.threads)
+    if arguments.isNarrow {
+        unsafe martlet_attention_bf16(&kernel, frame[arguments.scratch], frame.threads)
+    } else {
+        unsafe martlet_attention_f32(&kernel, frame[arguments.scratch], frame.threads)
+    }
     return StepStatus.done
 }

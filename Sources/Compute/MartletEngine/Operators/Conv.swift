@@ -26,6 +26,9 @@ extension NativeOperator {
             kernel: Array(weights.shape.dropFirst(2)))
         let shape = convShape(node, geometry)
         let plan = makePlan(shape, node)
+        guard shape.in_shuffle <= 1 || plan.algorithm == MARTLET_CONV_GEMM else {
+            throw node.failure("a channel shuffle before a kernel of more than one pixel")
+        }
         let narrow = NarrowConvolution(node, weights, shape)
         var epilogue = Epilogue()
         epilogue.bias = node.optional(2)?.slot ?? .none
@@ -101,7 +104,8 @@ extension NativeOperator {
             dilation_height: Int64(geometry.dilationHeight),
             dilation_width: Int64(geometry.dilationWidth), pad_top: Int64(geometry.padTop),
             pad_left: Int64(geometry.padLeft), in_pixel_stride: Int64(geometry.channels),
-            out_pixel_stride: Int64(geometry.outChannels))
+            out_pixel_stride: Int64(geometry.outChannels),
+            in_shuffle: Int64(node.int("in_shuffle", default: 1)))
     }
 
     private static func makePlan(
@@ -119,7 +123,8 @@ extension NativeOperator {
     ) throws -> Slot {
         if weights.constant != nil {
             return try unsafe node.packed(
-                weights, format: "conv-\(plan.algorithm.rawValue)-\(shape.groups)",
+                weights,
+                format: "conv-\(plan.algorithm.rawValue)-\(shape.groups)-\(shape.in_shuffle)",
                 byteCount: plan.packed_bytes
             ) { tensor, target in
                 var shape = shape

@@ -62,7 +62,7 @@ struct VolumeConvolution: Sendable {
             stride_width: Int64(window.strides[2]), dilation_height: Int64(window.dilations[1]),
             dilation_width: Int64(window.dilations[2]), pad_top: Int64(window.begins[1]),
             pad_left: Int64(window.begins[2]), in_pixel_stride: Int64(channels),
-            out_pixel_stride: Int64(outChannels))
+            out_pixel_stride: Int64(outChannels), in_shuffle: 1)
         var sizes = shape
         plan = unsafe martlet_conv2d_f32_make_plan(&sizes, MARTLET_CONV_AUTOMATIC, node.threads)
         packedStride = (plan.packed_bytes + 63) / 64 * 64

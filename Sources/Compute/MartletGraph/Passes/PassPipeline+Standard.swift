@@ -20,7 +20,7 @@ extension PassPipeline {
                 InlineConditions(), SimplifyShapes(), EliminateNoOps(), MergeCommonNodes(),
                 FoldBatchNorm(), RecoverLayerNorm(), RecoverGelu(), RecoverAttention(),
                 FuseMatMulEpilogue(), MergeProjections(), FuseConvEpilogue(), FuseSkipLayerNorm(),
-                FuseRequantization(),
+                FuseRequantization(), AbsorbShuffles(),
                 ConvertLayout(anchors: channelsLast), EliminateTransposes(), EliminateNoOps(),
                 DropDeadNodes(),
             ], disabled: disabled, verifies: verifies)

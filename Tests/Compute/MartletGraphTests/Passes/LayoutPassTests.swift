@@ -62,6 +62,32 @@ struct ConvertLayoutTests {
         #expect(lines[4].hasPrefix("s.out.nhwc: float32[1, 4, 6, 2] = Reshape("))
     }
 
+    @Test("a pointwise convolution reads past a shuffle, and a depthwise one between them too")
+    func absorbedShuffle() throws {
+        var graph = Graph(name: "g")
+        let x = graph.input("x", 1, 4, 3, 5)
+        let split = graph.apply(.reshape, x, try graph.ints(1, 2, 2, 3, 5))
+        let exchanged = graph.apply(
+            .transpose, split, attributes: ["perm": .ints([0, 2, 1, 3, 4])])
+        let shuffled = graph.apply(.reshape, exchanged, try graph.ints(1, 4, 3, 5), name: "s")
+        let depthwise = graph.apply(
+            .fusedConv, shuffled, try graph.counting("wd", [4, 1, 1, 1]),
+            try graph.counting("bd", [4]), name: "d", attributes: ["group": .int(4)])
+        let last = graph.apply(
+            .fusedConv, depthwise, try graph.counting("wp", [2, 2, 1, 1]), name: "p",
+            attributes: ["group": .int(2)])
+        graph.outputs = [last]
+        try graph.inferShapes()
+        try PassPipeline([AbsorbShuffles()], verifies: true).run(on: &graph)
+        let lines = graph.dump().split(separator: "\n").filter { $0.contains("FusedConv(") }
+        #expect(Array(graph.nodes).count == 2)
+        #expect(lines.first?.contains("FusedConv(x, wd.unshuffled, bd.unshuffled") == true)
+        #expect(lines.last?.contains("group=2, in_shuffle=2") == true)
+        // Before the shuffle the channels lie 0, 2, 1, 3.
+        #expect(try graph.floats(named: "wd.unshuffled") == [1, 3, 2, 4])
+        #expect(try graph.floats(named: "bd.unshuffled") == [1, 3, 2, 4])
+    }
+
     @Test("graphs without convolutions, and constants by place, stay as they are")
     func keeps() throws {
         var graph = Graph(name: "g")
