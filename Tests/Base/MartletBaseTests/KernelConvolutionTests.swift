@@ -60,7 +60,7 @@ extension KernelSuite {
                 (shape.dilation_height, shape.dilation_width) = (1, 1)
             }
             if kind == .threeByThree {
-                (shape.in_channels, shape.out_channels) = (16 * pick(1...3), 16 * pick(1...4))
+                (shape.in_channels, shape.out_channels) = (16 * pick(1...9), 16 * pick(1...4))
             }
             if isPointwise || round % 4 == 1 {
                 (shape.pad_top, shape.pad_left, bottom, right) = (0, 0, 0, 0)
@@ -98,7 +98,7 @@ extension KernelSuite {
             let slow = start.copy()
             unsafe martlet_conv2d_f32_reference(
                 &shape, x.pointer, weights.pointer, slow.pointer, &epilogue)
-            for algorithm in (0...4).map({ martlet_conv_algorithm(rawValue: $0) }) {
+            for algorithm in (0...5).map({ martlet_conv_algorithm(rawValue: $0) }) {
                 withEachLevel { level in
                     var plan = unsafe martlet_conv2d_f32_make_plan(&shape, algorithm, 2)
                     let packed = Room(bytes: plan.packed_bytes)
@@ -119,13 +119,16 @@ extension KernelSuite {
 
         @Test("the automatic choice follows the stated rule")
         func choice() {
-            func algorithm(_ size: Int64, _ kernel: Int64, _ groups: Int64) -> UInt32 {
+            func algorithm(
+                _ size: Int64, _ kernel: Int64, _ groups: Int64, channels: Int64 = 32
+            ) -> UInt32 {
                 var shape = martlet_conv2d_f32_shape(
-                    batch: 1, in_height: size, in_width: size, in_channels: 32, out_height: size,
-                    out_width: size, out_channels: 32, groups: groups, kernel_height: kernel,
+                    batch: 1, in_height: size, in_width: size, in_channels: channels,
+                    out_height: size,
+                    out_width: size, out_channels: channels, groups: groups, kernel_height: kernel,
                     kernel_width: kernel, stride_height: 1, stride_width: 1, dilation_height: 1,
                     dilation_width: 1, pad_top: kernel / 2, pad_left: kernel / 2,
-                    in_pixel_stride: 32, out_pixel_stride: 32, in_shuffle: 1)
+                    in_pixel_stride: channels, out_pixel_stride: channels, in_shuffle: 1)
                 return unsafe martlet_conv2d_f32_make_plan(
                     &shape, MARTLET_CONV_AUTOMATIC, 1
                 ).algorithm.rawValue
@@ -135,6 +138,8 @@ extension KernelSuite {
             #expect(algorithm(7, 3, 1) == MARTLET_CONV_DIRECT.rawValue)
             #expect(algorithm(14, 5, 1) == MARTLET_CONV_DIRECT.rawValue)
             #expect(algorithm(14, 3, 32) == MARTLET_CONV_DEPTHWISE.rawValue)
+            #expect(algorithm(14, 3, 1, channels: 128) == MARTLET_CONV_WINOGRAD_LATE.rawValue)
+            #expect(algorithm(28, 3, 1, channels: 128) == MARTLET_CONV_WINOGRAD.rawValue)
             #expect(algorithm(14, 1, 4) == MARTLET_CONV_GEMM.rawValue)
         }
     }

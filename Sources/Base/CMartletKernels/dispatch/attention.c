@@ -8,7 +8,7 @@
 #include "narrow.h"
 #include "product.h"
 
-enum { BLOCK = 28, LONG_BLOCK = 14, LONG = 2048, SKEW = 16 };
+enum { BLOCK = 28, LONG_BLOCK = 14, LONG = 2048, SKEW = 16, AHEAD = 6 };
 
 typedef struct {
     const martlet_attention_f32_args *a;
@@ -72,6 +72,11 @@ static int64_t visible(const martlet_attention_f32_args *a, int64_t b, int64_t i
     return martlet_max(keys, 0);
 }
 
+// Rows of one head lie far apart: the next ones are asked for early.
+static void fetch_row(const float *x, int64_t stride, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + AHEAD * stride + i);
+}
+
 static void to_pairs(const float *x, uint32_t *y, int64_t n) {
     martlet_table()->f32_to_bf16(x, (uint16_t *)y, n);
     if (n % 2) ((uint16_t *)y)[n] = 0;
@@ -85,8 +90,11 @@ static void pack_head_narrow(
     for (int64_t n = 0; n < keys; n += MARTLET_PANEL) {
         int64_t size = martlet_min(MARTLET_PANEL, keys - n);
         uint32_t *panel = r->keys + n * depth;
-        for (int64_t i = 0; i < size; i++)
-            to_pairs(k + (n + i) * a->k_row_stride, r->left + i * j->left_row, a->head_size);
+        for (int64_t i = 0; i < size; i++) {
+            const float *row = k + (n + i) * a->k_row_stride;
+            fetch_row(row, a->k_row_stride, a->head_size);
+            to_pairs(row, r->left + i * j->left_row, a->head_size);
+        }
         if (size < MARTLET_PANEL) memset(panel, 0, (size_t)(depth * MARTLET_PANEL) * sizeof *panel);
         // Only moves words: the values need not be floats.
         table->transpose(
@@ -98,6 +106,8 @@ static void pack_head_narrow(
         if (size < MARTLET_PANEL) memset(panel, 0, (size_t)(pairs * MARTLET_PANEL) * sizeof *panel);
         for (int64_t p = 0; p < pairs; p++) {
             const float *row = v + 2 * p * a->v_row_stride + d;
+            fetch_row(row, a->v_row_stride, size);
+            fetch_row(row + a->v_row_stride, a->v_row_stride, size);
             table->pairs_to_bf16(
                 row, 2 * p + 1 < keys ? row + a->v_row_stride : NULL, panel + p * MARTLET_PANEL,
                 size);
@@ -216,8 +226,10 @@ static void attend_block(
     small_product p = {q, a->q_row_stride, r->keys, rows, a->head_size, a->head_size, keys,
                        a->scale, r->scores, j->score_row};
     if (j->narrow) {
-        for (int64_t i = 0; i < rows; i++)
+        for (int64_t i = 0; i < rows; i++) {
+            fetch_row(q + i * a->q_row_stride, a->q_row_stride, a->head_size);
             to_pairs(q + i * a->q_row_stride, r->left + i * j->left_row, a->head_size);
+        }
         p.left = r->left;
         p.left_row = j->left_row;
         p.depth = p.panel_depth = martlet_ceil_div(a->head_size, 2);

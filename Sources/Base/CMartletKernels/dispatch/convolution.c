@@ -17,6 +17,7 @@ static int can_do(const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algo
     case MARTLET_CONV_DEPTHWISE:
         return s->groups == s->in_channels && s->groups == s->out_channels;
     case MARTLET_CONV_WINOGRAD:
+    case MARTLET_CONV_WINOGRAD_LATE:
         return dense && s->kernel_height == 3 && s->kernel_width == 3 &&
                s->dilation_height == 1 && s->dilation_width == 1 && s->in_channels % 16 == 0 &&
                s->out_channels % 16 == 0;
@@ -32,7 +33,13 @@ static martlet_conv_algorithm choose(const martlet_conv2d_f32_shape *s) {
     if (s->groups > 1 && can_do(s, MARTLET_CONV_DEPTHWISE)) return MARTLET_CONV_DEPTHWISE;
     if (can_do(s, MARTLET_CONV_GEMM)) return MARTLET_CONV_GEMM;
     int large = s->out_height >= 12 && s->out_width >= 12;
-    if (large && can_do(s, MARTLET_CONV_WINOGRAD)) return MARTLET_CONV_WINOGRAD;
+    if (large && can_do(s, MARTLET_CONV_WINOGRAD)) {
+        // Many weights for one block of tiles.
+        int64_t tiles =
+            s->batch * martlet_ceil_div(s->out_height, 4) * martlet_ceil_div(s->out_width, 4);
+        int late = tiles <= 32 && s->in_channels * s->out_channels >= 128 * 128;
+        return late ? MARTLET_CONV_WINOGRAD_LATE : MARTLET_CONV_WINOGRAD;
+    }
     return MARTLET_CONV_DIRECT;
 }
 
@@ -56,9 +63,12 @@ martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(
         plan.scratch_bytes = martlet_conv_depthwise_scratch_bytes(s, threads);
         break;
     case MARTLET_CONV_WINOGRAD:
-        plan.packed_bytes = martlet_conv_winograd_packed_bytes(s);
-        plan.scratch_bytes = martlet_conv_winograd_scratch_bytes(s, threads);
+    case MARTLET_CONV_WINOGRAD_LATE: {
+        int32_t late = plan.algorithm == MARTLET_CONV_WINOGRAD_LATE;
+        plan.packed_bytes = martlet_conv_winograd_packed_bytes(s, late);
+        plan.scratch_bytes = martlet_conv_winograd_scratch_bytes(s, late, threads);
         break;
+    }
     default:
         plan.packed_bytes = martlet_conv_direct_packed_bytes(s);
         plan.scratch_bytes = martlet_conv_direct_scratch_bytes(s, threads);
@@ -84,7 +94,8 @@ void martlet_conv2d_f32_pack(
             for (int64_t t = 0; t < kernel; t++)
                 ((float *)packed)[t * s->in_channels + c] = weights[c * kernel + t];
         break;
-    case MARTLET_CONV_WINOGRAD: martlet_conv_winograd_pack(s, weights, packed); break;
+    case MARTLET_CONV_WINOGRAD: martlet_conv_winograd_pack(s, 0, weights, packed); break;
+    case MARTLET_CONV_WINOGRAD_LATE: martlet_conv_winograd_pack(s, 1, weights, packed); break;
     default: martlet_conv_direct_pack(s, weights, packed); break;
     }
 }
@@ -110,7 +121,8 @@ void martlet_conv2d_f32(
         break;
     }
     case MARTLET_CONV_DEPTHWISE: martlet_conv_depthwise(&conv); break;
-    case MARTLET_CONV_WINOGRAD: martlet_conv_winograd(&conv); break;
+    case MARTLET_CONV_WINOGRAD: martlet_conv_winograd(&conv, 0); break;
+    case MARTLET_CONV_WINOGRAD_LATE: martlet_conv_winograd(&conv, 1); break;
     default: martlet_conv_direct(&conv); break;
     }
 }

@@ -35,10 +35,12 @@ void martlet_conv_grouped_pack(
     const martlet_conv2d_f32_shape *s, const float *weights, float *packed);
 void martlet_conv_grouped(const martlet_conv *conv);
 
-size_t martlet_conv_winograd_packed_bytes(const martlet_conv2d_f32_shape *s);
-size_t martlet_conv_winograd_scratch_bytes(const martlet_conv2d_f32_shape *s, int32_t threads);
+// late: the weights are transformed as they are used.
+size_t martlet_conv_winograd_packed_bytes(const martlet_conv2d_f32_shape *s, int32_t late);
+size_t martlet_conv_winograd_scratch_bytes(
+    const martlet_conv2d_f32_shape *s, int32_t late, int32_t threads);
 void martlet_conv_winograd_pack(
-    const martlet_conv2d_f32_shape *s, const float *weights, float *packed);
-void martlet_conv_winograd(const martlet_conv *conv);
+    const martlet_conv2d_f32_shape *s, int32_t late, const float *weights, float *packed);
+void martlet_conv_winograd(const martlet_conv *conv, int32_t late);
 
 #endif

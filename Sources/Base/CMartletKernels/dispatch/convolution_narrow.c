@@ -6,7 +6,7 @@
 #include "narrow_product.h"
 
 int32_t martlet_conv2d_narrow_can(const martlet_conv2d_f32_shape *s) {
-    return s->groups == 1 && s->in_pixel_stride == s->in_channels;
+    return s->groups == 1 && s->in_shuffle <= 1 && s->in_pixel_stride == s->in_channels;
 }
 
 static int64_t depth(const martlet_conv2d_f32_shape *s) {

@@ -21,6 +21,8 @@ typedef struct {
             for (int64_t i = 0; i < n; i++) t[i] = f[0];                                       \
         else if (ts == 1)                                                                      \
             for (int64_t i = 0; i < n; i++) t[i] = f[i * fs];                                  \
+        else if (fs == 1)                                                                      \
+            for (int64_t i = 0; i < n; i++) t[i * ts] = f[i];                                  \
         else                                                                                   \
             for (int64_t i = 0; i < n; i++) t[i * ts] = f[i * fs];                             \
     }
@@ -106,6 +108,24 @@ static int flip(const martlet_walk *w, float *to, const float *from, int32_t thr
     return 1;
 }
 
+// Rows of a few elements (an image's three colours) cost a call each: the longest dimension becomes
+// the row instead.
+static void lengthen_rows(martlet_walk *w) {
+    enum { SHORT = 8 };
+    int32_t last = w->rank - 1, longest = last;
+    if (w->shape[last] >= SHORT) return;
+    for (int32_t d = 0; d < last; d++)
+        if (w->shape[d] > w->shape[longest]) longest = d;
+    int64_t size = w->shape[last];
+    w->shape[last] = w->shape[longest];
+    w->shape[longest] = size;
+    for (int32_t o = 0; o < w->operands; o++) {
+        int64_t stride = w->strides[o][last];
+        w->strides[o][last] = w->strides[o][longest];
+        w->strides[o][longest] = stride;
+    }
+}
+
 int32_t martlet_copy_strided(
     int32_t element_bytes, void *to, const void *from, int32_t rank, const int64_t *shape,
     const int64_t *to_strides, const int64_t *from_strides, int32_t threads) {
@@ -114,6 +134,7 @@ int32_t martlet_copy_strided(
     if (!known_width(element_bytes) || martlet_walk_make(&walk, rank, shape, 2, strides) != 0)
         return -1;
     if (element_bytes == 4 && flip(&walk, to, from, threads)) return 0;
+    lengthen_rows(&walk);
     copy_job j = {element_bytes, to, from, walk.strides[0][walk.rank - 1],
                   walk.strides[1][walk.rank - 1]};
     martlet_walk_run(&walk, threads, copy_walk_row, &j);

@@ -98,6 +98,9 @@ typedef struct martlet_kernel_table {
     // 36 planes to 16 output pixels, pixel p at out + p * count.
     void (*winograd_input)(
         const float *const *pixels, float *planes, int64_t plane_stride, int64_t count);
+    // A panel's weights [channel][tap][32] to 36 planes of [channel][32].
+    void (*winograd_weights)(
+        const float *weights, float *planes, int64_t plane_stride, int64_t channels);
     void (*winograd_output)(
         const float *planes, int64_t plane_stride, float *out, int64_t count);
     // One output pixel of count channels: the maximum of the pixels, or their sum times factor.

@@ -351,7 +351,13 @@ TARGET MARTLET_INLINE NAME(half_lanes) NAME(to_bf16)(VECTOR x) {
     return __builtin_convertvector(rounded >> 16, NAME(half_lanes));
 }
 
-// As softmax_scores, the result as bf16 in y.
+// To the nearest, of two to the larger; a NaN may get lost.
+TARGET MARTLET_INLINE NAME(half_lanes) NAME(positive_to_bf16)(VECTOR x) {
+    V(bits) v = {.f = x};
+    return __builtin_convertvector((v.i + 0x8000) >> 16, NAME(half_lanes));
+}
+
+// As softmax_scores, the result as bf16 in y. A NaN shows in the sum.
 TARGET static float NAME(softmax_scores_bf16)(
     float *x, const float *mask, uint16_t *y, int64_t n) {
     float most = mask ? NAME(add_maximum)(x, mask, n) : NAME(maximum)(x, n);
@@ -366,14 +372,14 @@ TARGET static float NAME(softmax_scores_bf16)(
         VECTOR e1 = V(exp_rough)(AT(x + i + LANES) - most);
         s0 += e0;
         s1 += e1;
-        *(NAME(half_lanes) *)(y + i) = NAME(to_bf16)(e0);
-        *(NAME(half_lanes) *)(y + i + LANES) = NAME(to_bf16)(e1);
+        *(NAME(half_lanes) *)(y + i) = NAME(positive_to_bf16)(e0);
+        *(NAME(half_lanes) *)(y + i + LANES) = NAME(positive_to_bf16)(e1);
     }
     for (; i < n; i += LANES) {
         int64_t size = n - i < LANES ? n - i : LANES;
         VECTOR v = size == LANES ? AT(x + i) : NAME(load_rest)(x + i, size, -INFINITY);
         VECTOR e = V(exp_rough)(v - most);
-        NAME(half_lanes) halves = NAME(to_bf16)(e);
+        NAME(half_lanes) halves = NAME(positive_to_bf16)(e);
         memcpy(y + i, &halves, (size_t)size * sizeof *y);
         for (int64_t l = size; l < LANES; l++) e[l] = 0;
         s0 += e;

@@ -76,5 +76,37 @@ TARGET static void NAME(winograd_output)(
         }
     }
 }
+// One dimension of the weights' transform: three values to six.
+#define WEIGHT_PASS(T, STEP, G0, G1, G2)                                                       \
+    {                                                                                          \
+        NAME(lanes) even = G0 + G2, wide = G0 + 4.0f * G2;                                     \
+        (T)[0] = G0 * 0.25f;                                                                   \
+        (T)[STEP] = (even + G1) * (-1.0f / 6);                                                 \
+        (T)[2 * STEP] = (even - G1) * (-1.0f / 6);                                             \
+        (T)[3 * STEP] = (wide + 2.0f * G1) * (1.0f / 24);                                      \
+        (T)[4 * STEP] = (wide - 2.0f * G1) * (1.0f / 24);                                      \
+        (T)[5 * STEP] = G2;                                                                    \
+    }
+
+TARGET static void NAME(winograd_weights)(
+    const float *weights, float *planes, int64_t plane_stride, int64_t channels) {
+    for (int64_t i = 0; i < channels; i++)
+        for (int64_t n = 0; n < MARTLET_PANEL; n += LANES) {
+            NAME(lanes) g[9], half[18], full[6];
+            for (int t = 0; t < 9; t++)
+                g[t] = *(const NAME(lanes) *)(weights + (i * 9 + t) * MARTLET_PANEL + n);
+#pragma clang loop unroll(full)
+            for (int x = 0; x < 3; x++) WEIGHT_PASS(half + x, 3, g[x], g[3 + x], g[6 + x])
+#pragma clang loop unroll(full)
+            for (int y = 0; y < 6; y++) {
+                WEIGHT_PASS(full, 1, half[3 * y], half[3 * y + 1], half[3 * y + 2])
+#pragma clang loop unroll(full)
+                for (int x = 0; x < 6; x++)
+                    *(NAME(lanes) *)(planes + (y * 6 + x) * plane_stride + i * MARTLET_PANEL +
+                                     n) = full[x];
+            }
+        }
+}
+#undef WEIGHT_PASS
 #undef INPUT_PASS
 #undef OUTPUT_PASS

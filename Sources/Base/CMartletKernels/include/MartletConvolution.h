@@ -31,7 +31,8 @@ typedef enum martlet_conv_algorithm {
     MARTLET_CONV_GEMM,       // 1x1, stride 1, no padding: a matrix product for each group
     MARTLET_CONV_DIRECT,     // any kernel and groups
     MARTLET_CONV_DEPTHWISE,  // groups = in channels = out channels
-    MARTLET_CONV_WINOGRAD    // F(4x4, 3x3): 3x3, stride 1, dilation 1, one group
+    MARTLET_CONV_WINOGRAD,   // F(4x4, 3x3): 3x3, stride 1, dilation 1, one group
+    MARTLET_CONV_WINOGRAD_LATE  // the same, its weights transformed at each use
 } martlet_conv_algorithm;
 
 typedef struct martlet_conv2d_f32_plan {
@@ -43,7 +44,8 @@ typedef struct martlet_conv2d_f32_plan {
 
 /// Chooses an algorithm, or takes the given one if it can do the shape (else chooses). Winograd is
 /// chosen for channels in multiples of 16 on both sides and an output of at least 12x12 pixels
-/// (measured: below, the tiles' waste and the 36 weight planes eat the gain). Weights packed for an
+/// (measured: below, the tiles' waste and the 36 weight planes eat the gain); its late form for small
+/// images with many weights, whose planes would take four times their memory. Weights packed for an
 /// algorithm serve every image size: pass that algorithm when only the size changes.
 martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(
     const martlet_conv2d_f32_shape *shape, martlet_conv_algorithm algorithm, int32_t threads);

@@ -14,6 +14,9 @@ extension NativeOperator {
         let weights = try node.input(1)
         let output = try node.output()
         try node.expectFloat32(input)
+        guard input.shape.rank == 4 || node.optional(4) == nil else {
+            throw node.failure("scaled weights of rank \(weights.shape.rank)")
+        }
         if input.shape.rank > 4, node.string("layout") != "NHWC", node.optional(3) == nil {
             let bias = node.optional(2)
             if try !VolumeConvolution.emit(node, input, weights, bias: bias, output) {
@@ -122,15 +125,17 @@ extension NativeOperator {
         _ plan: martlet_conv2d_f32_plan
     ) throws -> Slot {
         if weights.constant != nil {
-            return try unsafe node.packed(
+            return try unsafe node.packedConvolution(
                 weights,
                 format: "conv-\(plan.algorithm.rawValue)-\(shape.groups)-\(shape.in_shuffle)",
                 byteCount: plan.packed_bytes
-            ) { tensor, target in
+            ) { source, target in
                 var shape = shape
-                unsafe martlet_conv2d_f32_pack(
-                    &shape, plan.algorithm, tensor.floatPointer, target)
+                unsafe martlet_conv2d_f32_pack(&shape, plan.algorithm, source, target)
             }
+        }
+        guard node.optional(4) == nil else {
+            throw node.failure("a scale for weights that are computed")
         }
         let packed = node.scratch(byteCount: plan.packed_bytes)
         try unsafe node.emit(

@@ -29,12 +29,12 @@ struct NarrowConvolution {
     ) throws {
         var shape = shape
         let threads = node.builder.threads
-        let packed = try unsafe node.packed(
+        let packed = try unsafe node.packedConvolution(
             weights, format: "conv-narrow-\(type.rawValue)",
             byteCount: martlet_conv2d_narrow_packed_bytes(type, &shape)
-        ) { tensor, target in
+        ) { source, target in
             var shape = self.shape
-            unsafe martlet_conv2d_narrow_pack(type, &shape, tensor.floatPointer, target, threads)
+            unsafe martlet_conv2d_narrow_pack(type, &shape, source, target, threads)
         }
         let scratch = unsafe node.scratch(
             byteCount: martlet_conv2d_narrow_scratch_bytes(type, &shape, node.threads))

@@ -61,7 +61,7 @@ public struct AbsorbShuffles: GraphPass {
     /// Whether the node is a depthwise convolution with nothing else of its channels' order.
     private func isDepthwise(_ node: NodeID, in graph: Graph) -> Bool {
         guard graph.schema(of: node) == .fusedConv, graph.input(3, of: node) == nil,
-            graph.attribute("layout", of: node) == nil,
+            graph.input(4, of: node) == nil, graph.attribute("layout", of: node) == nil,
             graph.attribute("in_shuffle", of: node) == nil,
             let weights = graph.dimensions(of: graph.input(1, of: node)), weights.count == 4,
             let channels = weights[0].fixed, weights[1].fixed == 1,

@@ -8,6 +8,9 @@ internal import MartletTensor
 public struct FoldBatchNorm: GraphPass {
     public static let name = "fold-batch-norm"
 
+    /// Weights of this many elements are not copied.
+    static let largeCountMin = 8192
+
     public init() {}
 
     public func run(on graph: inout Graph) throws(GraphError) -> Int {
@@ -133,14 +136,15 @@ public struct FoldBatchNorm: GraphPass {
         return (scale, shift)
     }
 
-    /// conv(x, W) + b, scaled and shifted: conv(x, s·W) + (s·b + t).
+    /// conv(x, W) + b, scaled and shifted: conv(x, s·W) + (s·b + t). Large weights stay as they are
+    /// and s becomes the convolution's fifth input.
     private func foldIntoConvolution(
         _ node: NodeID, in graph: inout Graph
     ) throws(GraphError) -> Bool {
         guard graph.schema(of: node) == .scaleShift, let data = graph.input(0, of: node),
             graph.hasSingleUse(data), let conv = graph.producer(of: data, is: .conv),
             let source = graph.input(0, of: conv), let weights = graph.input(1, of: conv),
-            let tensor = graph.constant(weights), var numbers = graph.constantFloats(weights),
+            let tensor = graph.constant(weights), tensor.elementType == .float32,
             let (scale, shift) = parameters(of: node, in: graph), let channels = tensor.shape.first,
             channels == scale.count, channels > 0
         else { return false }
@@ -152,22 +156,38 @@ public struct FoldBatchNorm: GraphPass {
             }
             bias = known
         }
-        let perChannel = numbers.count / channels
         for channel in 0..<channels {
-            for index in (channel * perChannel)..<((channel + 1) * perChannel) {
-                numbers[index] *= scale[channel]
-            }
             bias[channel] = bias[channel] * scale[channel] + shift[channel]
         }
         let attributes = graph.attributes[Int(conv.index)]
         let name = graph.name(of: data)
-        let newWeights = try graph.addFloats(numbers, shape: tensor.shape, name: name + ".weights")
-        let newBias = try graph.addFloats(bias, shape: [channels], name: name + ".bias")
-        graph.rewrite(
-            node, as: .conv, inputs: [source, newWeights, newBias], attributes: attributes)
+        var inputs: [ValueID?] = [source, weights]
+        if isLarge(tensor), tensor.shape.rank == 4 {
+            // The kernel's packing applies the scale: a second copy of the weights would stay.
+            let before = graph.constantFloats(graph.input(4, of: conv))
+            let whole = before.map { zip($0, scale).map { $0 * $1 } } ?? scale
+            inputs.append(try graph.addFloats(bias, shape: [channels], name: name + ".bias"))
+            inputs.append(nil)
+            inputs.append(try graph.addFloats(whole, shape: [channels], name: name + ".scale"))
+        } else {
+            guard var numbers = graph.constantFloats(weights) else { return false }
+            let perChannel = numbers.count / channels
+            for channel in 0..<channels {
+                for index in (channel * perChannel)..<((channel + 1) * perChannel) {
+                    numbers[index] *= scale[channel]
+                }
+            }
+            inputs[1] = try graph.addFloats(numbers, shape: tensor.shape, name: name + ".weights")
+            inputs.append(try graph.addFloats(bias, shape: [channels], name: name + ".bias"))
+        }
+        graph.rewrite(node, as: .conv, inputs: inputs, attributes: attributes)
         graph.removeNode(conv)
-        graph.dropIfUnread(weights)
+        if inputs[1] != weights { graph.dropIfUnread(weights) }
         if let oldBias { graph.dropIfUnread(oldBias) }
         return true
+    }
+
+    private func isLarge(_ weights: Tensor) -> Bool {
+        weights.elementType == .float32 && weights.elementCount >= FoldBatchNorm.largeCountMin
     }
 }

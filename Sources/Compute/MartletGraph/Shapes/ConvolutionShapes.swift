@@ -5,7 +5,7 @@ internal import MartletTensor
 
 extension OperatorSchema {
     /// X[N, C, …], W[M, C/group, …], bias[M]?. `kernel_shape`, `strides`, `pads`, `dilations`,
-    /// `group`, `auto_pad`.
+    /// `group`, `auto_pad`. While passes run it may carry `fusedConv`'s scale as its fifth input.
     public static let conv = OperatorSchema("Conv") { context throws(GraphError) in
         try inferConvolution(&context)
     }
@@ -13,9 +13,10 @@ extension OperatorSchema {
     /// activation(conv(X, W) + bias + residual).
     ///
     /// Inputs: X, W (constant, [M, C/group, …] whatever the layout), bias[M]?, residual? (of the
-    /// output's shape and layout). Attributes: Conv's, the activation as `FusedActivation`
-    /// documents
-    /// it, and `layout`: "NCHW" (default) or "NHWC" for X, residual and output.
+    /// output's shape and layout), scale[M]? (constant: W is taken times this, by output channel).
+    /// Attributes: Conv's, the activation as `FusedActivation` documents it, `layout`: "NCHW"
+    /// (default) or "NHWC" for X, residual and output, and `in_shuffle`: X is read as if its
+    /// channels had been shuffled from so many groups (pointwise convolutions only).
     public static let fusedConv = OperatorSchema(
         "FusedConv", domain: "martlet"
     ) { context throws(GraphError) in

@@ -71,8 +71,9 @@ struct ConvertLayoutTests {
             .transpose, split, attributes: ["perm": .ints([0, 2, 1, 3, 4])])
         let shuffled = graph.apply(.reshape, exchanged, try graph.ints(1, 4, 3, 5), name: "s")
         let depthwise = graph.apply(
-            .fusedConv, shuffled, try graph.counting("wd", [4, 1, 1, 1]),
-            try graph.counting("bd", [4]), name: "d", attributes: ["group": .int(4)])
+            .fusedConv, shuffled, try graph.counting("wd", [4, 1, 1, 2]),
+            try graph.counting("bd", [4]), name: "d",
+            attributes: ["group": .int(4), "pads": .ints([0, 0, 0, 1])])
         let last = graph.apply(
             .fusedConv, depthwise, try graph.counting("wp", [2, 2, 1, 1]), name: "p",
             attributes: ["group": .int(2)])
@@ -84,7 +85,7 @@ struct ConvertLayoutTests {
         #expect(lines.first?.contains("FusedConv(x, wd.unshuffled, bd.unshuffled") == true)
         #expect(lines.last?.contains("group=2, in_shuffle=2") == true)
         // Before the shuffle the channels lie 0, 2, 1, 3.
-        #expect(try graph.floats(named: "wd.unshuffled") == [1, 3, 2, 4])
+        #expect(try graph.floats(named: "wd.unshuffled") == [1, 2, 5, 6, 3, 4, 7, 8])
         #expect(try graph.floats(named: "bd.unshuffled") == [1, 3, 2, 4])
     }
 
