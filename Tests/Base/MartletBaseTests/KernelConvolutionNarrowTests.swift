@@ -18,7 +18,7 @@ extension KernelSuite {
                 out_height: out, out_width: out, out_channels: to, groups: 1,
                 kernel_height: kernel, kernel_width: kernel, stride_height: stride,
                 stride_width: stride, dilation_height: 1, dilation_width: 1, pad_top: pad,
-                pad_left: pad, in_pixel_stride: from, out_pixel_stride: to)
+                pad_left: pad, in_pixel_stride: from, out_pixel_stride: to, in_shuffle: 1)
         }
 
         @Test(

@@ -60,7 +60,8 @@ extension KernelSuite {
                         kernel_height: Int64(kernel), kernel_width: Int64(kernel),
                         stride_height: Int64(stride), stride_width: Int64(stride),
                         dilation_height: dilation, dilation_width: dilation, pad_top: pad,
-                        pad_left: pad, in_pixel_stride: 7, out_pixel_stride: 35)
+                        pad_left: pad, in_pixel_stride: 7, out_pixel_stride: 35,
+                        in_shuffle: 1)
                     var form = Form(m: Int(2 * out * out), n: 35, k: kernel * kernel * 7)
                     form.isLeftSigned = stride == 2
                     form.leftZero = form.isLeftSigned ? 3 : 77

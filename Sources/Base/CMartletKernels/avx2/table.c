@@ -19,6 +19,7 @@
         _mm256_set1_ps(FILLER), _mm256_maskload_ps(P, SOME(N)), _mm256_castsi256_ps(SOME(N)))
 #define STORE_REST(P, N, V) _mm256_maskstore_ps(P, SOME(N), V)
 #include "../dispatch/vector_kernels.h"
+#include "../dispatch/vector_bf16.h"
 #include "../dispatch/vector_images.h"
 #include "../dispatch/vector_winograd.h"
 #include "../dispatch/vector_quantize.h"

@@ -15,6 +15,7 @@
 #define LOAD_REST(P, N, FILLER) _mm512_mask_loadu_ps(_mm512_set1_ps(FILLER), SOME(N), P)
 #define STORE_REST(P, N, V) _mm512_mask_storeu_ps(P, SOME(N), V)
 #include "../dispatch/vector_kernels.h"
+#include "../dispatch/vector_bf16.h"
 #include "../dispatch/vector_images.h"
 #include "../dispatch/vector_winograd.h"
 #include "../dispatch/vector_quantize.h"

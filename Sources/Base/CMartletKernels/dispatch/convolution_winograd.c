@@ -31,7 +31,11 @@ static layout layout_of(const martlet_conv2d_f32_shape *s, int32_t late, int32_t
     int64_t fit = BLOCK_FLOATS / (PLANES * (l.in_row + l.out_row));
     int64_t most = martlet_min(martlet_max(fit, LEAST_TILES), MOST_TILES);
     most = martlet_max(martlet_min(most, martlet_ceil_div(l.tiles, threads)), 1);
-    l.block = martlet_ceil_div(l.tiles, martlet_max(martlet_ceil_div(l.tiles, most), 1));
+    int64_t blocks = martlet_max(martlet_ceil_div(l.tiles, most), 1);
+    // Three blocks on two threads would take as long as four; small blocks read weights too often.
+    int64_t even = martlet_round_up(blocks, threads);
+    if (blocks > 1 && l.tiles >= even * 8) blocks = even;
+    l.block = martlet_ceil_div(l.tiles, blocks);
     int64_t floats = PLANES * (l.block * (l.in_row + l.out_row) + 2 * SKEW + l.weight_plane) +
                      16 * s->out_channels + s->in_channels;
     l.slot_bytes = (size_t)martlet_round_up(floats * (int64_t)sizeof(float), 4096);

@@ -106,7 +106,9 @@ static void multiply_panel(const strip *s, int64_t n, int64_t columns, int64_t c
         t.f.residual =
             e->residual && chunk == 0 ? e->residual + m * e->residual_stride + n : NULL;
         table->tiles[step](&t);
-        if (after)
+        if (after && e->activation == MARTLET_ACTIVATION_GELU_ERF)
+            martlet_table()->gelu_rough(t.f.c, step, columns, s->c_stride);
+        else if (after)
             martlet_table()->activate(
                 e->activation, t.f.c, step, columns, s->c_stride, e->minimum, e->maximum);
         m += step;

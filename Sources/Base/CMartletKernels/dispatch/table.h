@@ -64,6 +64,8 @@ typedef struct martlet_kernel_table {
     void (*softmax_row)(const float *x, float *y, int64_t n, int32_t logarithm);
     void (*softmax_columns)(
         const float *x, float *y, int64_t n, int64_t inner, int64_t columns, int32_t logarithm);
+    // GELU in place, for answers that bf16 or int8 will hold.
+    void (*gelu_rough)(float *c, int64_t rows, int64_t columns, int64_t stride);
     void (*layer_norm)(const martlet_norm_f32_args *args);
     void (*rms_norm)(const martlet_norm_f32_args *args);
     // 0 when the operation has no vector form.

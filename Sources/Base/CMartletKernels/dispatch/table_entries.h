@@ -13,4 +13,4 @@
     .quantize = NAME(quantize), .dequantize = NAME(dequantize), .range = NAME(range),
     .quantize_row = NAME(quantize_row), .sum_bytes = NAME(sum_bytes),
     .softmax_scores_bf16 = NAME(softmax_scores_bf16), .pairs_to_bf16 = NAME(pairs_to_bf16),
-    .winograd_weights = NAME(winograd_weights),
+    .winograd_weights = NAME(winograd_weights), .gelu_rough = NAME(gelu_rough),

@@ -6,6 +6,7 @@
 #define NAME(X) X##_plain
 #define LANES 4
 #include "../dispatch/vector_kernels.h"
+#include "../dispatch/vector_bf16.h"
 #include "../dispatch/vector_images.h"
 #include "../dispatch/vector_winograd.h"
 #include "../dispatch/vector_quantize.h"

@@ -16,6 +16,7 @@ final class PackedWeights: Sendable {
     private struct State {
         var storages: [Key: TensorStorage] = [:]
         var byteCount = 0
+        var slabs = WeightSlabs()
     }
 
     /// A constant as kernels want it.
@@ -73,7 +74,7 @@ final class PackedWeights: Sendable {
                     .limitExceeded,
                     "packed weights need more than the limit of \(byteCountMax) bytes")
             }
-            let storage = TensorStorage(byteCount: byteCount)
+            let storage = state.slabs.storage(byteCount: byteCount)
             try unsafe fill(storage.base)
             state.storages[key] = storage
             state.byteCount = total
