@@ -13,8 +13,11 @@ public final class OperatorSchema: Sendable, Hashable, CustomStringConvertible {
     public let domain: String
     public let name: String
     public let infer: Inference
+    /// The element types it takes, where ONNX says so.
+    let typeRules: TypeRules?
 
     public init(_ name: String, domain: String = "", infer: @escaping Inference) {
+        typeRules = TypeRules.rules(of: name, domain: domain)
         self.domain = domain
         self.name = name
         self.infer = infer
@@ -50,6 +53,9 @@ public struct OperatorSet: Sendable {
     public func contains(_ schema: OperatorSchema) -> Bool {
         schemas[OperatorSet.key(schema.domain, schema.name)] == schema
     }
+
+    /// All of them, by domain and name.
+    package var listed: [OperatorSchema] { schemas.sorted { $0.key < $1.key }.map(\.value) }
 
     public var names: [String] { schemas.values.map(\.description).sorted() }
 
