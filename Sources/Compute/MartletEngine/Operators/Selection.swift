@@ -28,6 +28,10 @@ extension NativeOperator {
         let axis = try node.axis(node.int("axis", default: -1), rank: output.shape.rank)
         let depth = output.shape[axis]
         try node.expectTable(of: depth)
+        let values = try node.input(2)
+        guard values.shape == [2] else {
+            throw node.failure("values must be [off, on], got \(values.shape)", .invalidModel)
+        }
         let indices = try node.cast(node.input(0), to: .int64)
         var column = Shape(repeating: 1, rank: output.shape.rank)
         column[axis] = depth
@@ -44,7 +48,6 @@ extension NativeOperator {
         let hits = try node.temporary(.bool, output.shape)
         try emitBinary(node, MARTLET_EQUAL, wrapped, places, hits)
         try emitBinary(node, MARTLET_AND, hits, isInside, hits)
-        let values = try node.input(2)
         let bytes = try node.elementBytes(values)
         let off = Operand(
             slot: values.slot, elementType: values.elementType, shape: [], constant: nil,
