@@ -22,6 +22,7 @@
 #include "MartletAttention.h"
 #include "MartletConvolution.h"
 #include "MartletConvolutionNarrow.h"
+#include "MartletDecoder.h"
 #include "MartletElementwise.h"
 #include "MartletEmbedding.h"
 #include "MartletGemm.h"
@@ -35,7 +36,9 @@
 #include "MartletQuantize.h"
 #include "MartletReduction.h"
 #include "MartletResample.h"
+#include "MartletRows.h"
 #include "MartletSmallTypes.h"
 #include "MartletThreads.h"
+#include "MartletWeights.h"
 
 #endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+#include "rows.h"
+
+size_t martlet_weights_panel_bytes(martlet_weights panels, int64_t m, int64_t k) {
+    if (m <= 0 || k <= 0 || k % martlet_weights_block(panels)) return 0;
+    return (size_t)(
+        martlet_ceil_div(m, MARTLET_ROWS_PANEL) *
+        martlet_panel_bytes(panels, martlet_row_groups(k)));
+}
+
+typedef struct {
+    martlet_weights type, panels;
+    const uint8_t *rows;
+    int64_t row_bytes, m, k, groups;
+    uint8_t *packed;
+} job;
+
+// One row's group of 32: unsigned values, and what its scales are made of.
+typedef struct {
+    uint8_t q[32];
+    uint16_t d, least;       // f16
+    uint8_t scale, minimum;  // of K types: scale and minimum, or the two halves' scales
+} group;
+
+static uint16_t half_bits(const uint8_t *x) { return (uint16_t)(x[0] | x[1] << 8); }
+
+static void read_32(martlet_weights type, const uint8_t *x, group *g) {
+    int has_least = type == MARTLET_WEIGHTS_Q4_1 || type == MARTLET_WEIGHTS_Q5_1;
+    int has_fifth = type == MARTLET_WEIGHTS_Q5_0 || type == MARTLET_WEIGHTS_Q5_1;
+    g->d = half_bits(x);
+    g->least = has_least ? half_bits(x + 2) : 0;
+    const uint8_t *q = x + (has_least ? 4 : 2);
+    if (type == MARTLET_WEIGHTS_Q8_0) {
+        for (int i = 0; i < 32; i++) g->q[i] = q[i] ^ 0x80;
+        return;
+    }
+    uint32_t fifth = 0;
+    if (has_fifth) {
+        memcpy(&fifth, q, 4);
+        q += 4;
+    }
+    for (int i = 0; i < 16; i++) {
+        g->q[i] = (uint8_t)((q[i] & 15) | (fifth >> i & 1) << 4);
+        g->q[i + 16] = (uint8_t)(q[i] >> 4 | (fifth >> (i + 16) & 1) << 4);
+    }
+}
+
+static void read_k(martlet_weights type, const uint8_t *x, int i, group *g) {
+    if (type == MARTLET_WEIGHTS_Q6_K) {
+        const uint8_t *low = x + i / 4 * 64 + i % 2 * 32, *high = x + 128 + i / 4 * 32;
+        for (int j = 0; j < 32; j++)
+            g->q[j] = (uint8_t)((i % 4 < 2 ? low[j] & 15 : low[j] >> 4) |
+                                (high[j] >> (2 * (i % 4)) & 3) << 4);
+        g->scale = x[192 + 2 * i];
+        g->minimum = x[193 + 2 * i];
+        g->d = half_bits(x + 208);
+        return;
+    }
+    g->d = half_bits(x);
+    g->least = half_bits(x + 2);
+    const uint8_t *s = x + 4;
+    g->scale = i < 4 ? s[i] & 63 : (uint8_t)((s[i + 4] & 15) | (s[i - 4] >> 6) << 4);
+    g->minimum = i < 4 ? s[i + 4] & 63 : (uint8_t)(s[i + 4] >> 4 | (s[i] >> 6) << 4);
+    int is_five = type == MARTLET_WEIGHTS_Q5_K;
+    const uint8_t *q = x + (is_five ? 48 : 16) + i / 2 * 32;
+    for (int j = 0; j < 32; j++) {
+        g->q[j] = i % 2 ? q[j] >> 4 : q[j] & 15;
+        if (is_five) g->q[j] |= (uint8_t)((x[16 + j] >> i & 1) << 4);
+    }
+}
+
+// Floats rounded to 8 bits with an f16 scale, as Q8_0 has them.
+static void round_32(const float *x, group *g) {
+    float most = 0;
+    for (int i = 0; i < 32; i++) most = fmaxf(most, fabsf(x[i]));
+    g->d = martlet_f16_of(most / 127);
+    float scale = martlet_of_f16(g->d), inverse = scale > 0 ? 1 / scale : 0;
+    for (int i = 0; i < 32; i++) {
+        float value = rintf(x[i] * inverse);
+        value = value >= -127 ? value <= 127 ? value : 127 : -127;
+        g->q[i] = (uint8_t)((int8_t)value) ^ 0x80;
+    }
+}
+
+static void put_values(martlet_weights type, const group *g, int row, uint8_t *to) {
+    if (type == MARTLET_WEIGHTS_Q8_0) {
+        for (int i = 0; i < 8; i++) memcpy(to + i * 64 + row * 4, g->q + i * 4, 4);
+        return;
+    }
+    uint8_t low[16], high[8] = {0};
+    for (int i = 0; i < 16; i++) low[i] = (uint8_t)((g->q[i] & 15) | g->q[i + 16] << 4);
+    for (int i = 0; i < 4; i++) memcpy(to + i * 64 + row * 4, low + i * 4, 4);
+    int64_t bytes = martlet_panel_value_bytes(type);
+    if (bytes == 320) {
+        for (int i = 0; i < 32; i++) high[i % 4] |= (uint8_t)(g->q[i] >> 4 << i / 4);
+        memcpy(to + 256 + row * 4, high, 4);
+    } else if (bytes == 384) {
+        for (int i = 0; i < 32; i++)
+            high[i / 16 * 4 + i % 4] |= (uint8_t)(g->q[i] >> 4 << i / 4 % 4 * 2);
+        memcpy(to + 256 + row * 4, high, 4);
+        memcpy(to + 320 + row * 4, high + 4, 4);
+    }
+}
+
+static void put_scales(martlet_weights type, const group *g, int64_t at, int row, uint8_t *to) {
+    uint16_t *halves;
+    switch (type) {
+    case MARTLET_WEIGHTS_Q4_0: case MARTLET_WEIGHTS_Q5_0: case MARTLET_WEIGHTS_Q8_0:
+        halves = (uint16_t *)(to + at * 32);
+        halves[row] = g->d;
+        return;
+    case MARTLET_WEIGHTS_Q4_1: case MARTLET_WEIGHTS_Q5_1:
+        halves = (uint16_t *)(to + at * 64);
+        halves[row] = g->d;
+        halves[16 + row] = g->least;
+        return;
+    default: break;
+    }
+    int is_six = type == MARTLET_WEIGHTS_Q6_K;
+    to += at / 8 * (is_six ? 288 : 320);
+    halves = (uint16_t *)to;
+    halves[row] = g->d;
+    if (!is_six) halves[16 + row] = g->least;
+    to += (is_six ? 32 : 64) + at % 8 * 32;
+    to[row] = g->scale;
+    to[16 + row] = g->minimum;
+}
+
+static void pack_quantised(const job *j, int64_t panel, uint8_t *to) {
+    uint8_t *scales = to + j->groups * martlet_panel_value_bytes(j->panels);
+    int64_t bytes = martlet_weights_block_bytes(j->type);
+    int64_t row0 = panel * MARTLET_ROWS_PANEL;
+    for (int64_t at = 0; at < j->groups; at++) {
+        for (int row = 0; row < martlet_min(16, j->m - row0); row++) {
+            const uint8_t *x = j->rows + (row0 + row) * j->row_bytes;
+            group g;
+            if (j->type <= MARTLET_WEIGHTS_BF16) {
+                float values[32] = {0};
+                int64_t count = martlet_min(32, j->k - at * 32);
+                martlet_weights_decode(j->type, x + at * 32 * bytes, values, count);
+                round_32(values, &g);
+            } else if (j->type <= MARTLET_WEIGHTS_Q8_0) {
+                read_32(j->type, x + at * bytes, &g);
+            } else {
+                read_k(j->type, x + at / 8 * bytes, (int)(at % 8), &g);
+            }
+            put_values(j->panels, &g, row, to + at * martlet_panel_value_bytes(j->panels));
+            put_scales(j->panels, &g, at, row, scales);
+        }
+    }
+}
+
+// Plain panels: F32 and F16 [input][16], BF16 [input / 2][16][2].
+static void pack_plain(const job *j, int64_t panel, uint8_t *to) {
+    int64_t row0 = panel * MARTLET_ROWS_PANEL, block = martlet_weights_block(j->type);
+    int64_t bytes = martlet_weights_block_bytes(j->type);
+    for (int row = 0; row < martlet_min(16, j->m - row0); row++) {
+        const uint8_t *x = j->rows + (row0 + row) * j->row_bytes;
+        for (int64_t k0 = 0; k0 < j->k; k0 += 256) {
+            int64_t count = martlet_min(256, j->k - k0);
+            if (j->panels == MARTLET_WEIGHTS_F32) {
+                float values[256];
+                martlet_weights_decode(j->type, x + k0 / block * bytes, values, count);
+                for (int64_t i = 0; i < count; i++) ((float *)to)[(k0 + i) * 16 + row] = values[i];
+                continue;
+            }
+            for (int64_t i = k0; i < k0 + count; i++) {
+                int64_t place = j->panels == MARTLET_WEIGHTS_F16
+                                    ? i * 16 + row : (i / 2 * 16 + row) * 2 + i % 2;
+                ((uint16_t *)to)[place] = half_bits(x + 2 * i);
+            }
+        }
+    }
+}
+
+static void pack_part(void *context, int32_t part, int32_t parts) {
+    const job *j = context;
+    int64_t from, to, bytes = martlet_panel_bytes(j->panels, j->groups);
+    martlet_share(martlet_ceil_div(j->m, MARTLET_ROWS_PANEL), part, parts, &from, &to);
+    for (int64_t panel = from; panel < to; panel++) {
+        uint8_t *target = j->packed + panel * bytes;
+        memset(target, 0, (size_t)bytes);
+        if (j->panels <= MARTLET_WEIGHTS_BF16)
+            pack_plain(j, panel, target);
+        else
+            pack_quantised(j, panel, target);
+    }
+}
+
+int32_t martlet_weights_pack(
+    martlet_weights type, const void *rows, int64_t row_bytes, int64_t m, int64_t k,
+    martlet_weights panels, void *packed, int32_t threads) {
+    int plain = type <= MARTLET_WEIGHTS_BF16;
+    if (panels != type && panels != MARTLET_WEIGHTS_F32 &&
+        !(plain && panels == MARTLET_WEIGHTS_Q8_0))
+        return -1;
+    if (m <= 0 || k <= 0) return 0;
+    if (k % martlet_weights_block(type) || k % martlet_weights_block(panels)) return -1;
+    job j = {.type = type, .panels = panels, .rows = rows, .row_bytes = row_bytes, .m = m, .k = k,
+             .groups = martlet_row_groups(k), .packed = packed};
+    int64_t count = martlet_ceil_div(m, MARTLET_ROWS_PANEL);
+    martlet_parallel_for(martlet_parts(m * k, count, threads), threads, pack_part, &j);
+    return 0;
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+/// How a decoder is run.
+package struct DecoderOptions: Sendable, Hashable {
+    /// How products are computed.
+    package enum Precision: String, Sendable, CaseIterable {
+        /// As the weights are stored: blocks meet activations in 8 bits, BF16 meets BF16, F16 and
+        /// F32 meet F32.
+        case stored
+        /// Every weight as stored, activations and sums in 32 bits.
+        case float32 = "f32"
+        /// Plain weights rounded to Q8_0 at load; blocks as stored.
+        case int8
+    }
+
+    /// What keys and values are kept as.
+    package enum CacheType: String, Sendable, CaseIterable {
+        case float32 = "f32"
+        case float16 = "f16"
+        case bfloat16 = "bf16"
+
+        var byteCount: Int { self == .float32 ? 4 : 2 }
+    }
+
+    package var precision: Precision
+    package var cacheType: CacheType
+    /// The most positions of a sequence; nil: as the model says, at most 32 768.
+    package var contextLength: Int?
+    /// The most bytes that the cache may take, all layers together. It never holds more than
+    /// `sequencesMax` sequences of the whole context.
+    package var cacheByteCountMax: Int
+    package var sequencesMax: Int
+    /// The most bytes that weights and working memory may take.
+    package var memoryByteCountMax: Int
+    /// Threads of a step, the caller's included; nil: the pool's.
+    package var threads: Int?
+
+    package init(
+        precision: Precision = .stored, cacheType: CacheType = .float16, contextLength: Int? = nil,
+        cacheByteCountMax: Int = 1 << 30, sequencesMax: Int = 64,
+        memoryByteCountMax: Int = 64 << 30, threads: Int? = nil
+    ) {
+        self.precision = precision
+        self.cacheType = cacheType
+        self.contextLength = contextLength
+        self.cacheByteCountMax = cacheByteCountMax
+        self.sequencesMax = sequencesMax
+        self.memoryByteCountMax = memoryByteCountMax
+        self.threads = threads
+    }
+
+    /// Tokens of a block of the cache: what the kernels are made for.
+    package static let blockLength = 16
+
+    /// Bytes of one layer's keys, or values, of one block.
+    func blockByteCount(_ configuration: DecoderConfiguration) -> Int {
+        configuration.keyValueWidth * DecoderOptions.blockLength * cacheType.byteCount
+    }
+
+    /// The panels that weights of a format are packed into, and how rows that meet them are
+    /// prepared. Rows that are not whole blocks of 32 are not rounded to 8 bits.
+    func panels(_ format: String, inputs: Int) -> (panels: String, kind: String) {
+        let precision = precision == .int8 && inputs % 32 != 0 ? .stored : precision
+        return switch (format, precision) {
+        case ("F32", .int8), ("F16", .int8), ("BF16", .int8): ("Q8_0", "q128")
+        case ("BF16", .stored): ("BF16", "bf16")
+        case ("F32", _), ("F16", _), ("BF16", _): (format, "f32")
+        case (_, .float32): ("F32", "f32")
+        case ("Q5_0", _): (format, "q16")
+        case ("Q8_0", _): (format, "q128")
+        case ("Q6_K", _): (format, "q32")
+        default: (format, "q8")
+        }
+    }
+}
