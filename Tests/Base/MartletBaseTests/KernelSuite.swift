@@ -3,6 +3,7 @@
 
 internal import CMartletKernels
 internal import MartletBase
+internal import MartletTesting
 internal import Testing
 
 /// The kernels' suites: serial, because they force the level that the whole process uses.
@@ -14,6 +15,8 @@ enum KernelSuite {
 
     /// Runs body at each level that this machine has, then goes back to the machine's own.
     static func withEachLevel(_ body: (martlet_level) throws -> Void) rethrows {
+        let turn = KernelLevelTurn()
+        defer { withExtendedLifetime(turn) {} }
         let own = martlet_kernels_level()
         defer { martlet_kernels_force(own) }
         for level in levels where martlet_kernels_force(level) == level {

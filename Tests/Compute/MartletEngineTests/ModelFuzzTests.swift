@@ -13,8 +13,8 @@ internal import Testing
 
 /// Models of arbitrary operators and damaged real ones, loaded and run on arbitrary inputs.
 ///
-/// `MARTLET_FUZZ_MODELS` names a folder of folders with a `model.onnx` (the onnx wheel's cases, say)
-/// to damage as well.
+/// `MARTLET_FUZZ_MODELS` names a folder of folders with a `model.onnx` (the onnx wheel's cases,
+/// say) to damage as well.
 @Suite("Fuzz models", .serialized)
 struct ModelFuzzTests {
     private static func realModels() -> [ONNXModel] {

@@ -11,8 +11,9 @@ static int can_do(const martlet_conv2d_f32_shape *s, martlet_conv_algorithm algo
     if (s->in_shuffle > 1 && algorithm != MARTLET_CONV_GEMM) return 0;
     switch (algorithm) {
     case MARTLET_CONV_GEMM:
-        return unit && s->in_shuffle <= MARTLET_MOST_SHUFFLE && s->kernel_height == 1 && s->kernel_width == 1 && s->pad_top == 0 &&
-               s->pad_left == 0 && s->out_height == s->in_height && s->out_width == s->in_width;
+        return unit && s->in_shuffle <= MARTLET_MOST_SHUFFLE && s->kernel_height == 1 &&
+               s->kernel_width == 1 && s->pad_top == 0 && s->pad_left == 0 &&
+               s->out_height == s->in_height && s->out_width == s->in_width;
     case MARTLET_CONV_DIRECT: return 1;
     case MARTLET_CONV_DEPTHWISE:
         return s->groups == s->in_channels && s->groups == s->out_channels;

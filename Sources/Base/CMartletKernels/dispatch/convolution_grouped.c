@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-// Pointwise convolution in groups: a product for each, over the same pixels. Where the input stands for
-// its own channel shuffle, a group's channels are a few runs of neighbours, one in each group of
-// the layer before: the tile takes them as taps, so that the shuffle moves nothing.
+// Pointwise convolution in groups: a product for each, over the same pixels. Where the input
+// stands for its own channel shuffle, a group's channels are a few runs of neighbours, one in
+// each group of the layer before: the tile takes them as taps, so that the shuffle moves nothing.
 #include "convolution.h"
 #include "product.h"
 

@@ -3,8 +3,9 @@
 
 // Winograd F(4x4, 3x3): blocks of 6x6 input tiles become 36 planes, each plane is multiplied by its
 // own packed weights, and 36 planes become 4x4 outputs: 2.25 times fewer multiplications. The
-// weights' planes are four times the weights. The late form keeps the weights and transforms them, a
-// panel at a time, as they are used: a quarter slower on few tiles, for a quarter of the memory.
+// weights' planes are four times the weights. The late form keeps the weights and transforms
+// them, a panel at a time, as they are used: a quarter slower on few tiles, for a quarter of the
+// memory.
 #include "convolution.h"
 #include "product.h"
 

@@ -3,8 +3,8 @@
 
 // Loops over pixels of many channels. Included once per level, after vector_kernels.h.
 
-// One block of at most WIDE * LANES channels of a run of pixels; taps is a constant where the weights
-// are to stay in registers.
+// One block of at most WIDE * LANES channels of a run of pixels; taps is a constant where the
+// weights are to stay in registers.
 TARGET MARTLET_INLINE void NAME(depthwise_block)(
     const martlet_depthwise_run *r, const int taps, const int wide, int64_t c, int64_t size) {
     VECTOR weights[9 * 2], bias[2];

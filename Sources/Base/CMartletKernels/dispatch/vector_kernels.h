@@ -40,7 +40,8 @@ TARGET MARTLET_INLINE void NAME(store_rest)(float *y, int64_t n, VECTOR v) {
     for (int64_t i = 0; i < n; i++) y[i] = room[i];
 }
 #endif
-// The halves of a vector exchanged, then its quarters and so on: each FOLD joins twice as many lanes.
+// The halves of a vector exchanged, then its quarters and so on: each FOLD joins twice as many
+// lanes.
 #if LANES == 16
 #define FOLD_ALL(JOIN)                                                                         \
     JOIN(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)                                 \

@@ -22,7 +22,8 @@ typedef struct martlet_conv2d_f32_shape {
     int64_t in_pixel_stride, out_pixel_stride;
     // Above 1: the convolution reads the channel shuffle of x from this many groups, that is,
     // channel j * in_shuffle + g is x's channel g * (in_channels / in_shuffle) + j. Only pointwise
-    // convolutions of stride 1 can (algorithm GEMM), for at most 64 groups that divide the channels.
+    // convolutions of stride 1 can (algorithm GEMM), for at most 64 groups that divide the
+    // channels.
     int64_t in_shuffle;
 } martlet_conv2d_f32_shape;
 
@@ -44,9 +45,10 @@ typedef struct martlet_conv2d_f32_plan {
 
 /// Chooses an algorithm, or takes the given one if it can do the shape (else chooses). Winograd is
 /// chosen for channels in multiples of 16 on both sides and an output of at least 12x12 pixels
-/// (measured: below, the tiles' waste and the 36 weight planes eat the gain); its late form for small
-/// images with many weights, whose planes would take four times their memory. Weights packed for an
-/// algorithm serve every image size: pass that algorithm when only the size changes.
+/// (measured: below, the tiles' waste and the 36 weight planes eat the gain); its late form for
+/// small images with many weights, whose planes would take four times their memory. Weights
+/// packed for an algorithm serve every image size: pass that algorithm when only the size
+/// changes.
 martlet_conv2d_f32_plan martlet_conv2d_f32_make_plan(
     const martlet_conv2d_f32_shape *shape, martlet_conv_algorithm algorithm, int32_t threads);
 

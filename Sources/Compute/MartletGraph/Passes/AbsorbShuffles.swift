@@ -3,9 +3,9 @@
 
 internal import MartletTensor
 
-/// Lets a pointwise convolution read past the channel shuffle before it (`in_shuffle`, the number of
-/// groups shuffled). A depthwise convolution in between does not mind the order of its channels: its
-/// weights are put into the order that they have before the shuffle.
+/// Lets a pointwise convolution read past the channel shuffle before it (`in_shuffle`, the number
+/// of groups shuffled). A depthwise convolution in between does not mind the order of its channels:
+/// its weights are put into the order that they have before the shuffle.
 public struct AbsorbShuffles: GraphPass {
     public static let name = "absorb-shuffles"
 

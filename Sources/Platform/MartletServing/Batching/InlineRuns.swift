@@ -7,10 +7,11 @@ internal import MartletBase
 /// instance's thread and being woken by it.
 ///
 /// Run times are kept apart by the size of the input, in powers of two: a moving average of the
-/// runs that had one request, and of those that had several and were quick all the same. A size begins as slow, becomes quick after some quick runs in a row
-/// with an average of at most half the limit, and is slow again at once after one run of four times
-/// the limit or when the average passes it. Each such fall doubles how many quick runs it takes to
-/// come back; long good conduct halves it.
+/// runs that had one request, and of those that had several and were quick all the same. A size
+/// begins as slow, becomes quick after some quick runs in a row with an average of at most half the
+/// limit, and is slow again at once after one run of four times the limit or when the average
+/// passes it. Each such fall doubles how many quick runs it takes to come back; long good conduct
+/// halves it.
 struct InlineRuns {
     private struct Size {
         var average: Int64 = 0

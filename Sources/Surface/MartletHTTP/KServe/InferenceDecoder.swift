@@ -25,7 +25,8 @@ struct InferenceDecoder {
     private var outputs: [RequestedOutput] = []
     private var wishes: [InferenceEncoder.Wish] = []
 
-    /// - Parameter responder: remembers the JSON part, which a client's next request mostly repeats.
+    /// - Parameter responder: remembers the JSON part, which a client's next request mostly
+    /// repeats.
     /// - Throws: `ServingError` or `JSONError` for a request that cannot be right.
     static func decode(
         _ request: HTTPRequest, recalling responder: HTTPResponder, host: any ModelHost

@@ -12,6 +12,8 @@ internal import Testing
 /// A model's file, a cache folder, and what loading from it said.
 final class StoredModel {
     let folder: TestFolder
+    /// Plans are the level's, and answers of two levels differ in their last bits.
+    private let turn = KernelLevelTurn()
     let notes = Notes()
     var byteCountMax = 1 << 30
     var precision = EnginePrecision.float32
