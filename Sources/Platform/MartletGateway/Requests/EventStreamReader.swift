@@ -107,19 +107,93 @@ package struct EventStreamReader: Sendable {
             isDone = true
             return
         }
-        guard !isTooLong, let event = try? JSONValue(parsing: data) else { return }
-        if let error = event["error"], !error.isNull { hasFailed = true }
-        if let found = event["usage"].flatMap(TokenUsage.init(json:)) { usage = found }
-        guard let choices = event["choices"]?.arrayValue else { return }
-        for choice in choices {
-            if choice["finish_reason"]?.stringValue != nil { hasFinished = true }
-            let delta = choice["delta"]
-            let text = delta?["content"]?.stringValue ?? choice["text"]?.stringValue
-            if !(text ?? "").isEmpty || delta?["tool_calls"]?.arrayValue?.isEmpty == false
-                || delta?["reasoning_content"]?.stringValue?.isEmpty == false
-            {
-                contentEvents += 1
+        guard !isTooLong else { return }
+        let found = unsafe data.withUnsafeBytes { unsafe EventSummary($0) }
+        guard let found else { return }
+        if found.hasError { hasFailed = true }
+        if let usage = found.usage { self.usage = usage }
+        if found.hasFinish { hasFinished = true }
+        contentEvents += found.contents
+    }
+}
+
+/// What matters of one event, read without making values of the rest.
+private struct EventSummary {
+    var hasError = false
+    var hasFinish = false
+    /// Choices with text, a tool call or reasoning.
+    var contents = 0
+    var usage: TokenUsage?
+
+    /// Nil when the event is no JSON object.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        var scanner = unsafe JSONScanner(bytes)
+        do throws(JSONError) {
+            guard try scanner.peek() == .object else { return nil }
+            try scanner.beginObject()
+            while let key = try scanner.nextKey() {
+                if key == "choices", try scanner.peek() == .array {
+                    try readChoices(&scanner)
+                } else if key == "usage", try scanner.peek() == .object {
+                    let raw = try unsafe scanner.readRaw()
+                    usage = TokenUsage(text: unsafe Array(raw)) ?? usage
+                } else if key == "error", try scanner.peek() != .null {
+                    hasError = true
+                    try scanner.skipValue()
+                } else {
+                    try scanner.skipValue()
+                }
+            }
+        } catch { return nil }
+    }
+
+    private mutating func readChoices(_ scanner: inout JSONScanner) throws(JSONError) {
+        try scanner.beginArray()
+        while try scanner.nextElement() {
+            guard try scanner.peek() == .object else {
+                try scanner.skipValue()
+                continue
+            }
+            var hasContent = false
+            try scanner.beginObject()
+            while let key = try scanner.nextKey() {
+                let kind = try scanner.peek()
+                if key == "finish_reason", kind == .string {
+                    hasFinish = true
+                    try scanner.skipValue()
+                } else if key == "delta", kind == .object {
+                    if try EventSummary.hasContent(&scanner) { hasContent = true }
+                } else if key == "text", kind == .string {
+                    if try !EventSummary.isEmpty(&scanner) { hasContent = true }
+                } else {
+                    try scanner.skipValue()
+                }
+            }
+            if hasContent { contents += 1 }
+        }
+    }
+
+    private static func hasContent(_ scanner: inout JSONScanner) throws(JSONError) -> Bool {
+        var found = false
+        try scanner.beginObject()
+        while let key = try scanner.nextKey() {
+            let kind = try scanner.peek()
+            if key == "content" || key == "reasoning_content", kind == .string {
+                if try !isEmpty(&scanner) { found = true }
+            } else if key == "tool_calls", kind == .array {
+                try scanner.beginArray()
+                while try scanner.nextElement() {
+                    found = true
+                    try scanner.skipValue()
+                }
+            } else {
+                try scanner.skipValue()
             }
         }
+        return found
+    }
+
+    private static func isEmpty(_ scanner: inout JSONScanner) throws(JSONError) -> Bool {
+        try unsafe scanner.readRaw().count <= 2
     }
 }

@@ -18,42 +18,45 @@ final class ClientConnection: ChannelDuplexHandler {
     /// What the connection waits for, and with it how long.
     enum Due { case idle, head, body, attempt, stall, write, linger }
 
+    // Exclusivity is not checked while it runs: all of it is touched on one event loop, and no
+    // access lasts while another part of the connection is called. The checks cost a fifth of a
+    // request's instructions; Conformance/gateway passes with them.
     let shared: ProxyShared
     let loop: ProxyLoop
-    var parser: HTTPRequestParser
-    var exchange = Exchange()
-    var holds: LimitHolds?
-    var context: ChannelHandlerContext?
-    var outlet: Outlet?
-    var inbound = ByteBuffer()
+    @safe @exclusivity(unchecked) var parser: HTTPRequestParser
+    @safe @exclusivity(unchecked) var exchange = Exchange()
+    @safe @exclusivity(unchecked) var holds: LimitHolds?
+    @safe @exclusivity(unchecked) var context: ChannelHandlerContext?
+    @safe @exclusivity(unchecked) var outlet: Outlet?
+    @safe @exclusivity(unchecked) var inbound = ByteBuffer()
     /// The X-Forwarded-For value: who is at the other end.
     var address: [UInt8] = []
     var isEncrypted: Bool { shared.listen.certificate != nil }
     /// The secret that was looked up last, with what it was: clients keep to one.
-    var knownSecret: [UInt8] = []
-    var knownKey: Int?
-    var knownIn: ObjectIdentifier?
+    @safe @exclusivity(unchecked) var knownSecret: [UInt8] = []
+    @safe @exclusivity(unchecked) var knownKey: Int?
+    @safe @exclusivity(unchecked) var knownIn: ObjectIdentifier?
     var badSecrets = 0
     /// The path that was asked for last, as a string.
-    var knownPathBytes: [UInt8] = []
-    var knownPath = ""
+    @safe @exclusivity(unchecked) var knownPathBytes: [UInt8] = []
+    @safe @exclusivity(unchecked) var knownPath = ""
     /// A request's head has been read and its answer has not been finished.
-    var isInRequest = false
+    @safe @exclusivity(unchecked) var isInRequest = false
     /// The upstream is behind with the request's body.
-    var isBodyHeld = false
+    @safe @exclusivity(unchecked) var isBodyHeld = false
     /// The upstream's reading stands still, because the client is behind.
-    var holdsUpstream = false
+    @safe @exclusivity(unchecked) var holdsUpstream = false
     /// Nothing more is read; closes when what waits has left.
-    var isClosing = false
+    @safe @exclusivity(unchecked) var isClosing = false
     var lingers = false
-    var isRequestChunked = false
-    private(set) var isClosed = false
-    private var isProcessing = false
-    private var isReadHeld = false
+    @safe @exclusivity(unchecked) var isRequestChunked = false
+    @safe @exclusivity(unchecked) private(set) var isClosed = false
+    @safe @exclusivity(unchecked) private var isProcessing = false
+    @safe @exclusivity(unchecked) private var isReadHeld = false
     private var inputHasEnded = false
-    private var due: (kind: Due, at: MonotonicInstant)?
-    private var timer: Scheduled<Void>?
-    private var timerRings = MonotonicInstant(nanoseconds: .max)
+    @safe @exclusivity(unchecked) private var due: (kind: Due, at: MonotonicInstant)?
+    @safe @exclusivity(unchecked) private var timer: Scheduled<Void>?
+    @safe @exclusivity(unchecked) private var timerRings = MonotonicInstant(nanoseconds: .max)
 
     /// An answer's bytes that may wait for a client before its upstream is held.
     static let waitingBytesMax = 256 << 10

@@ -16,8 +16,8 @@ final class LoopMetrics {
     var gone = 0
     private(set) var versions: [VersionLabel: VersionCounters] = [:]
     /// By number, in the runtime that is in force.
-    private var cache: [VersionCounters?] = []
-    private var cachedFor: ObjectIdentifier?
+    @safe @exclusivity(unchecked) private var cache: [VersionCounters?] = []
+    @safe @exclusivity(unchecked) private var cachedFor: ObjectIdentifier?
 
     struct VersionLabel: Hashable, Sendable {
         var model: String
@@ -63,7 +63,7 @@ final class LoopMetrics {
 
 /// One version's numbers on one loop.
 final class VersionCounters {
-    var values = VersionValues()
+    @safe @exclusivity(unchecked) var values = VersionValues()
     var inputTokens: Int {
         get { values.inputTokens }
         set { values.inputTokens = newValue }

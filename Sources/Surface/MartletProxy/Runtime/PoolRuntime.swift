@@ -59,7 +59,7 @@ final class PoolRuntime: Sendable {
                 outliers: OutlierEjection(
                     upstreams: members.count, policy: policy.outliers, at: now),
                 budget: RetryBudget(policy: policy.retries),
-                health: members.map { _ in Health() }))
+                health: members.map { Health(isWell: $0.0.canBeAsked) }))
     }
 
     /// Chooses a member and takes leave to ask it; nil when none can be asked.

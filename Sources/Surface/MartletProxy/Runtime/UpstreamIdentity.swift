@@ -42,7 +42,8 @@ final class UpstreamIdentity: Sendable {
         credentialLine = secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
     }
 
-    var isLocal: Bool { port == 0 }
+    /// Local models and gRPC endpoints cannot be asked by this proxy: they count as down.
+    var canBeAsked: Bool { port != 0 && dialect != .grpc }
 
     /// Whether it stands for the same endpoint with the same credentials.
     func matches(_ upstream: RoutingTables.Upstream, secret: String?) -> Bool {

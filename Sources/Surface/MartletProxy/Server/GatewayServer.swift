@@ -67,7 +67,11 @@ public final class GatewayServer: Service {
             }.get()
         }
         let states = loops
-        shared.set(loops: Array(states.values))
+        let boxes = Array(states.values)
+        shared.set(loops: boxes)
+        if let first = boxes.first {
+            first.eventLoop.execute { HealthChecker(first.value).start() }
+        }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(ChannelOptions.backlog, value: 4096)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)

@@ -11,24 +11,24 @@ internal import NIOCore
 final class ProxyLoop {
     let shared: ProxyShared
     let eventLoop: any EventLoop
-    var random: SeededRandom
+    @safe @exclusivity(unchecked) var random: SeededRandom
     let metrics = LoopMetrics()
     /// Heads and pieces of bodies are put together here; empty between events.
-    var scratch: [UInt8] = []
+    @safe @exclusivity(unchecked) var scratch: [UInt8] = []
     /// Filled for each decision.
-    var routing = RoutingRequest(model: nil, values: [])
-    private var cached: GatewayRuntime
-    private var generation: UInt64
-    private var upstreams: [UpstreamConnections] = []
+    @safe @exclusivity(unchecked) var routing = RoutingRequest(model: nil, values: [])
+    @safe @exclusivity(unchecked) private var cached: GatewayRuntime
+    @safe @exclusivity(unchecked) private var generation: UInt64
+    @safe @exclusivity(unchecked) private var upstreams: [UpstreamConnections] = []
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
     private struct AccountPlace: Hashable {
         var key: Int
         var version: Int
     }
-    private var accounts: [AccountPlace: UsageAccount] = [:]
-    private var accountsFor: ObjectIdentifier?
-    private var realSecondsAt: Int64 = .min
-    private var realSeconds: Int64 = 0
+    @safe @exclusivity(unchecked) private var accounts: [AccountPlace: UsageAccount] = [:]
+    @safe @exclusivity(unchecked) private var accountsFor: ObjectIdentifier?
+    @safe @exclusivity(unchecked) private var realSecondsAt: Int64 = .min
+    @safe @exclusivity(unchecked) private var realSeconds: Int64 = 0
 
     init(shared: ProxyShared, eventLoop: any EventLoop, seed: UInt64) {
         self.shared = shared

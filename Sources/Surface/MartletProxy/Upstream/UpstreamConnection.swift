@@ -44,21 +44,21 @@ final class UpstreamConnection: ChannelDuplexHandler {
     typealias OutboundOut = ByteBuffer
 
     let pool: UpstreamConnections
-    private(set) var user: (any UpstreamUser)?
+    @safe @exclusivity(unchecked) private(set) var user: (any UpstreamUser)?
     /// Requests that it has answered.
-    private(set) var served = 0
-    private(set) var idleSince = MonotonicInstant(nanoseconds: 0)
-    private var parser: HTTPResponseParser
-    private var context: ChannelHandlerContext?
-    private var outlet: Outlet?
-    private var inbound = ByteBuffer()
-    private var hasHead = false
-    private var isProcessing = false
-    private var isRequestSent = false
+    @safe @exclusivity(unchecked) private(set) var served = 0
+    @safe @exclusivity(unchecked) private(set) var idleSince = MonotonicInstant(nanoseconds: 0)
+    @safe @exclusivity(unchecked) private var parser: HTTPResponseParser
+    @safe @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @safe @exclusivity(unchecked) private var outlet: Outlet?
+    @safe @exclusivity(unchecked) private var inbound = ByteBuffer()
+    @safe @exclusivity(unchecked) private var hasHead = false
+    @safe @exclusivity(unchecked) private var isProcessing = false
+    @safe @exclusivity(unchecked) private var isRequestSent = false
     /// Reading stands still while the client is behind.
-    private var isHeld = false
-    private var isReadHeld = false
-    private var isClosed = false
+    @safe @exclusivity(unchecked) private var isHeld = false
+    @safe @exclusivity(unchecked) private var isReadHeld = false
+    @safe @exclusivity(unchecked) private var isClosed = false
 
     init(_ pool: UpstreamConnections) {
         self.pool = pool

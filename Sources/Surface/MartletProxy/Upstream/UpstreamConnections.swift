@@ -18,7 +18,7 @@ final class UpstreamConnections {
     private let tls: NIOSSLContext?
     private let time = SystemTime()
     /// The one used last is used next: the others grow old and are closed.
-    private var idle: [UpstreamConnection] = []
+    @safe @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
 
     init(
         _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: NIOSSLContext?

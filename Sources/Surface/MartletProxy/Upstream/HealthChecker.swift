@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletWire
+internal import NIOCore
+
+/// Asks the members of pools that want it whether they are well. One event loop does it for all.
+final class HealthChecker {
+    private static let tick = TimeAmount.milliseconds(100)
+
+    private let loop: ProxyLoop
+    /// When each pool is asked next, by its identity.
+    private var due: [ObjectIdentifier: MonotonicInstant] = [:]
+
+    init(_ loop: ProxyLoop) {
+        self.loop = loop
+    }
+
+    func start() {
+        loop.eventLoop.assumeIsolated().scheduleTask(in: HealthChecker.tick) { [self] in
+            check()
+            if !loop.shared.isDraining { start() }
+        }
+    }
+
+    private func check() {
+        let now = loop.shared.time.now()
+        var kept: [ObjectIdentifier: MonotonicInstant] = [:]
+        for pool in loop.runtime().pools {
+            guard let health = pool.policy.health else { continue }
+            let key = ObjectIdentifier(pool)
+            if let next = due[key], next > now {
+                kept[key] = next
+                continue
+            }
+            kept[key] = now.advanced(by: health.interval)
+            for member in pool.members.indices {
+                HealthProbe(pool, member, health).ask(loop)
+            }
+        }
+        due = kept
+    }
+}
+
+/// One question to one member.
+private final class HealthProbe: UpstreamUser {
+    private let pool: PoolRuntime
+    private let member: Int
+    private let policy: HealthCheckPolicy
+    private var connection: UpstreamConnection?
+    private var timer: Scheduled<Void>?
+    private var isWell = false
+    private var isOver = false
+
+    init(_ pool: PoolRuntime, _ member: Int, _ policy: HealthCheckPolicy) {
+        self.pool = pool
+        self.member = member
+        self.policy = policy
+    }
+
+    func ask(_ loop: ProxyLoop) {
+        let identity = pool.members[member]
+        timer = loop.eventLoop.assumeIsolated().scheduleTask(
+            in: .nanoseconds(policy.timeout.nanosecondsSaturating)
+        ) { [self] in end(isWell: false) }
+        loop.connections(to: identity).connect { [self] result in
+            switch result {
+            case .success(let connection): send(connection, identity)
+            case .failure: end(isWell: false)
+            }
+        }
+    }
+
+    private func send(_ connection: UpstreamConnection, _ identity: UpstreamIdentity) {
+        guard !isOver else { return connection.close() }
+        self.connection = connection
+        connection.begin(self, method: .get)
+        var bytes = Array("GET ".utf8) + identity.pathPrefix + Array(policy.path.utf8)
+        bytes += Array(" HTTP/1.1\r\n".utf8) + identity.hostLine
+        bytes += identity.credentialLine ?? []
+        bytes += Array("Connection: close\r\n\r\n".utf8)
+        unsafe bytes.withUnsafeBytes { unsafe connection.send($0) }
+        connection.endRequest()
+    }
+
+    private func end(isWell: Bool) {
+        guard !isOver else { return }
+        isOver = true
+        timer?.cancel()
+        timer = nil
+        pool.report(member, isWell: isWell, policy: policy)
+        if let connection, connection.user === self { connection.cancel() }
+        connection = nil
+    }
+
+    func upstreamAnswered(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
+        isWell = (200..<300).contains(head.status)
+    }
+
+    func upstreamSent(body: UnsafeRawBufferPointer, _ connection: UpstreamConnection) {}
+    func upstreamFinished(_ connection: UpstreamConnection) { end(isWell: isWell) }
+    func upstreamFailed(_ failure: UpstreamFailure, _ connection: UpstreamConnection) {
+        end(isWell: false)
+    }
+    func upstreamPaused(_ connection: UpstreamConnection) {}
+    func upstreamDrained(_ connection: UpstreamConnection) {}
+}
