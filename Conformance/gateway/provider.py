@@ -38,6 +38,8 @@ class Provider:
         self.requests = []
         self.cancelled = []
         self.heads = []
+        self.is_well = True
+        self.probes = 0
         self.port = None
         self.server = None
         self.loop = asyncio.new_event_loop()
@@ -88,6 +90,13 @@ class Provider:
                 else:
                     body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
                 path = head.split(b" ")[1].decode()
+                if path == "/health":
+                    self.heads.pop()
+                    self.probes += 1
+                    writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                                 % (200 if self.is_well else 503))
+                    await writer.drain()
+                    break
                 self.requests.append((path, body, time.perf_counter()))
                 behaviour = self.script.pop(0) if self.script else self.default
                 if not await self.answer(behaviour, path, body, reader, writer):

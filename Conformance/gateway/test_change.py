@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of Martlet, the AI platform in one Swift binary.
 """Changes while requests run: configuration, upstreams, shutdown. And what must never be written anywhere."""
+import json
 import threading
 import time
 
@@ -107,6 +108,35 @@ def test_members(gateway, case):
             assert gateway.c.requests
         assert not load.bad, load.bad[:3]
         row.saw = f"{load.good} x 200"
+    gateway.admin("PUT", "/admin/config", gateway.text())
+
+
+def test_health_checks(gateway, case):
+    with case("a member that says it is not well") as row:
+        checked = "  checked: {versions: {v1: checks}}"
+        pool = "  checks: {members: [a, b], health: {path: /health, interval: 100ms, failures: 2}}\n"
+        assert gateway.admin("PUT", "/admin/config", gateway.text(more=checked).replace("models:\n", pool + "models:\n", 1))[0] == 200
+
+        def wait(expected):
+            for _ in range(60):
+                state = json.loads(gateway.get("/admin/upstreams"))
+                pool = next(pool for pool in state["pools"] if pool["pool"] == "checks")
+                if [member["healthy"] for member in pool["members"]] == expected:
+                    return
+                time.sleep(0.05)
+            raise AssertionError(state)
+        gateway.a.is_well = False
+        wait([False, True])
+        with Load(gateway, model="checked") as load:
+            gateway.a.requests.clear()
+            time.sleep(0.3)
+            assert not gateway.a.requests and load.good
+            gateway.a.is_well = True
+            wait([True, True])
+            time.sleep(0.3)
+            assert gateway.a.requests
+        assert not load.bad and gateway.a.probes >= 3
+        row.saw = f"{load.good} x 200 from the other"
     gateway.admin("PUT", "/admin/config", gateway.text())
 
 
