@@ -203,7 +203,8 @@ struct RepositoryTests {
         try folder.write("m/2/partial", "")
         for count in 1...5 {
             try folder.overwrite("m/2/model.onnx", String(repeating: "1", count: count))
-            try await Task.sleep(for: .milliseconds(50))
+            // Without giving up the thread: other suites may keep all of them for a while.
+            usleep(50_000)
         }
         var answered: Float = 0
         for _ in 0..<400 where answered != 11_111 {
