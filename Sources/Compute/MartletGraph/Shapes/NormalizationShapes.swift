@@ -60,10 +60,7 @@ extension OperatorSchema {
     /// Inputs: data[N, C, …], scale[C], bias[C]. `num_groups`, `epsilon` (1e-5).
     public static let groupNormalization = OperatorSchema(
         "GroupNormalization"
-    ) { context throws(GraphError) in
-        let data = try context.type(0)
-        try context.setOutput(0, data.elementType, data.dimensions)
-    }
+    ) { context throws(GraphError) in try inferChannelwise(&context, parameters: 1..<3) }
 
     /// activation(X · scale[C] + bias[C]) with the channels as `layout` says, the activation as
     /// `FusedActivation` documents it: what a batch normalisation is once
