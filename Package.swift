@@ -143,7 +143,7 @@ let modules: [Module] = [
         name: "MartletHTTP", layer: .surface,
         uses: [
             "MartletBase", "MartletJSON", "MartletWire", "MartletTensor", "MartletEngine",
-            "MartletServing",
+            "MartletTokenizers", "MartletLanguage", "MartletServing",
         ],
         packages: [nio, nioPosix, nioSSL, logging, metrics, tracing, context, lifecycle],
         isProduct: true),
@@ -258,7 +258,8 @@ let testSupport = Target.target(
     dependencies: [
         "CMartletAllocations",
         "MartletBase", "MartletFormats", "MartletStorage", "MartletTensor", "MartletGraph",
-        "MartletEngine", "MartletServing", tracing, context, logging,
+        "MartletEngine", "MartletJSON", "MartletTokenizers", "MartletLanguage",
+        "MartletServing", tracing, context, logging,
     ],
     path: "Tests/Support/MartletTesting", swiftSettings: swiftSettings)
 
@@ -280,7 +281,7 @@ let allExtraTests: [Target] = [
         name: "SimulationTests",
         dependencies: [
             "MartletBase", "MartletTensor", "MartletEngine", "MartletServing", "MartletTesting",
-            "MartletResilience", "MartletGateway",
+            "MartletResilience", "MartletGateway", "MartletTokenizers", "MartletLanguage",
         ],
         path: "Tests/SimulationTests", swiftSettings: swiftSettings),
 ]

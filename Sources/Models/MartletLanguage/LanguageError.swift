@@ -6,6 +6,7 @@ public struct LanguageError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
         private enum Value {
             case missingFile, invalidFile, unsupported, limitExceeded, invalidInput
+            case contextExceeded, overloaded, `internal`
         }
         private let value: Value
         public static let missingFile = Code(value: .missingFile)
@@ -16,6 +17,12 @@ public struct LanguageError: Error, CustomStringConvertible {
         public static let limitExceeded = Code(value: .limitExceeded)
         /// A request's text or tokens that the model cannot take.
         public static let invalidInput = Code(value: .invalidInput)
+        /// A prompt that is longer than the model's context.
+        public static let contextExceeded = Code(value: .contextExceeded)
+        /// Too much waits already; later may be better.
+        public static let overloaded = Code(value: .overloaded)
+        /// The model failed.
+        public static let `internal` = Code(value: .internal)
     }
 
     public let code: Code

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 public import MartletBase
+public import MartletLanguage
 internal import MartletTensor
 internal import ServiceContextModule
 internal import Synchronization
@@ -55,6 +56,22 @@ extension LocalModelHost {
         dispatch(request.model, nil, request.context, completion) { executor, completion in
             executor.submit(request, cancellation: cancellation, completion: completion)
         }
+    }
+
+    public func generate(
+        _ request: GenerationRequest, cancellation: Cancellation,
+        receive: @escaping GenerationReceiver
+    ) {
+        dispatch(request.model, nil, request.context, receive) { executor, receive in
+            executor.generate(request, cancellation: cancellation, receive: receive)
+        }
+    }
+
+    public func language(model: String) throws -> LanguageText {
+        guard let language = try table.current.find(model, version: nil).executor.language else {
+            throw ServingError(.unsupported, "model '\(model)' is no language model")
+        }
+        return language
     }
 
     private func dispatch<Response>(

@@ -80,9 +80,17 @@ public final class LocalModelHost: ModelHost, Service {
     enum Phase { case idle, starting, started, draining }
 
     /// A host that has loaded nothing yet: `start` or `run` does.
-    public init(
+    public convenience init(
         _ options: ServingOptions, engine: any Engine = NativeEngine(),
         time: any TimeSource = SystemTime()
+    ) {
+        self.init(options, engine: engine, time: time, openLanguage: ModelLoader.noLanguage)
+    }
+
+    /// - Parameter openLanguage: opens decoders.
+    package init(
+        _ options: ServingOptions, engine: any Engine = NativeEngine(),
+        time: any TimeSource = SystemTime(), openLanguage: @escaping LanguageOpener
     ) {
         self.options = options
         let timekeeper = Timekeeper(time: time)
@@ -96,7 +104,7 @@ public final class LocalModelHost: ModelHost, Service {
             timekeeper: timekeeper,
             workers: WorkerPool(
                 name: "martlet-text", threads: options.encoderThreads, waitingMax: 1024),
-            table: table, stageThreads: options.encoderThreads)
+            table: table, stageThreads: options.encoderThreads, openLanguage: openLanguage)
         repository = ModelRepository(
             table: table, loadThreads: options.loadThreads, logger: options.logger
         ) { version, candidate, configuration in

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 public import MartletBase
+public import MartletLanguage
 public import MartletTensor
 
 /// Serves models without knowing any transport. Seam 2 of the house: everything above it is a
@@ -25,6 +26,16 @@ public protocol ModelHost: AnyObject, Sendable {
     func submit(
         _ request: RerankRequest, cancellation: Cancellation,
         completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void)
+
+    /// Continues a text: returns at once; `receive` hears of it, on the model's own thread, until
+    /// its end or failure, and must not block. Cancelling ends it within a step.
+    func generate(
+        _ request: GenerationRequest, cancellation: Cancellation,
+        receive: @escaping GenerationReceiver)
+
+    /// What a language model makes of text.
+    /// - Throws: `ServingError` for a model that is none.
+    func language(model: String) throws -> LanguageText
 
     // MARK: What is there
 

@@ -18,7 +18,7 @@ final class RawClient {
     }
 
     private let descriptor: Int32
-    private var received: [UInt8] = []
+    var received: [UInt8] = []
 
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -64,7 +64,7 @@ final class RawClient {
     }
 
     /// Appends what comes next; false at the end of the stream.
-    private func receive() throws -> Bool {
+    func receive() throws -> Bool {
         var piece = [UInt8](repeating: 0, count: 1 << 16)
         let count = unsafe piece.withUnsafeMutableBytes {
             unsafe recv(descriptor, $0.baseAddress, $0.count, 0)

@@ -3,6 +3,7 @@
 
 package import MartletBase
 package import MartletEngine
+package import MartletLanguage
 internal import MartletTensor
 
 /// One loaded version of a model, ready to answer. Immutable; shared by every request that runs on
@@ -54,11 +55,31 @@ package protocol ModelExecutor: AnyObject, Sendable {
         completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void
     ) -> Bool
 
+    /// As above for text that is made token by token: `receive` hears of it until its end.
+    func generate(
+        _ request: GenerationRequest, cancellation: Cancellation,
+        receive: @escaping GenerationReceiver
+    ) -> Bool
+    /// What a language model makes of text; nil for other models.
+    var language: LanguageText? { get }
+
     /// Takes no more requests; `onDrained` runs, once, when the last one inside is answered.
     func close(onDrained: @escaping @Sendable () -> Void)
 }
 
 extension ModelExecutor {
+    package var language: LanguageText? { nil }
+
+    package func generate(
+        _ request: GenerationRequest, cancellation: Cancellation,
+        receive: @escaping GenerationReceiver
+    ) -> Bool {
+        receive(
+            .failure(
+                ServingError(.unsupported, "model '\(request.model)' does not generate text")))
+        return true
+    }
+
     package func submit(
         _ request: EmbeddingRequest, cancellation: Cancellation,
         completion: @escaping @Sendable (Result<EmbeddingResponse, ServingError>) -> Void

@@ -22,9 +22,12 @@ extension ServingError {
                 switch error.code {
                 case .unsupported: .unsupported
                 case .limitExceeded: .payloadTooLarge
+                case .overloaded: .unavailable
+                case .internal: .internal
                 default: .invalidArgument
                 }
-            self.init(code, error.message, cause: error)
+            let retryAfter: Duration? = error.code == .overloaded ? .seconds(1) : nil
+            self.init(code, error.message, retryAfter: retryAfter, cause: error)
         case is FormatError, is StorageError, is TokenizerError, is ImageError, is TensorError:
             self.init(.invalidArgument, "\(error)", cause: error)
         case let error as SharedMemoryError:

@@ -105,6 +105,11 @@ package final class StatisticsRecorder: BatchObserver {
         }
     }
 
+    /// Enters what is no batch.
+    func count(_ change: (inout ModelStatistics) -> Void) {
+        state.withLock { change(&$0.statistics) }
+    }
+
     package func refused(_ item: BatchItem, reason: BatchRefusal, at now: MonotonicInstant) {
         if reason == .closed { return }
         let total = item.arrival.nanoseconds(to: now)

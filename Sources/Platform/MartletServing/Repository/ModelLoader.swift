@@ -19,13 +19,15 @@ package struct ModelLoader: Sendable {
     package var table: ModelTableReference
     /// Threads of each stage around a model.
     package var stageThreads: Int
+    /// Opens a decoder's folder or file.
+    package var openLanguage: LanguageOpener
     /// As it was when the loader was made: models are loaded on other threads.
     package let tracing = TracingBackend.current
 
     package init(
         engine: any Engine, engineOptions: EngineOptions, time: any TimeSource,
         timekeeper: Timekeeper, workers: WorkerPool, table: ModelTableReference,
-        stageThreads: Int = 2
+        stageThreads: Int = 2, openLanguage: @escaping LanguageOpener = ModelLoader.noLanguage
     ) {
         self.engine = engine
         self.engineOptions = engineOptions
@@ -34,6 +36,7 @@ package struct ModelLoader: Sendable {
         self.workers = workers
         self.table = table
         self.stageThreads = stageThreads
+        self.openLanguage = openLanguage
     }
 
     /// - Parameter configuration: as written; completed here with what the model says.
@@ -54,6 +57,10 @@ package struct ModelLoader: Sendable {
             let session = try engine.load(.onnxFile(path: path), options: engineOptions)
             return try serve(
                 session, version: version, of: candidate, configuration: configuration)
+        case .encoderFolder(let folder) where LanguageText.isDecoderFolder(folder):
+            return try serve(
+                try openLanguage(folder, engineOptions), version: version, of: candidate,
+                configuration: configuration)
         case .encoderFolder(let folder):
             let encoder = try TextEncoder(
                 folder: folder, engine: engine, options: engineOptions,

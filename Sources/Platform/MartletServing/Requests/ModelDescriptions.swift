@@ -25,6 +25,7 @@ public struct ModelSummary: Sendable, Hashable {
         public init(rawValue: UInt8) { self.rawValue = rawValue }
         public static let embedding = Capabilities(rawValue: 1)
         public static let reranking = Capabilities(rawValue: 2)
+        public static let generation = Capabilities(rawValue: 4)
     }
 
     public var name: String

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletJSON
+internal import MartletLanguage
 internal import MartletServing
 
 /// What OpenAI's clients expect of an error: `{"error": {message, type, param, code}}`.
@@ -46,6 +47,9 @@ extension HTTPResponse {
                 translated.status = 400
                 translated.code = "unsupported"
             default: break
+            }
+            if (error.cause as? LanguageError)?.code == .contextExceeded {
+                translated.code = "context_length_exceeded"
             }
             var response = openAI(translated)
             response.addRetryAfter(error)

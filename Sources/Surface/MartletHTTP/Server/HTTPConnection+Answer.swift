@@ -53,21 +53,24 @@ extension HTTPConnection {
             metadata: ["status": "\(error.status)", "reason": "\(error.message)"])
     }
 
-    private func stopReading() {
+    func stopReading() {
         isClosing = true
         inbound.clear()
     }
 
     /// The answer's head, behind what has been gathered.
-    private func makeHead(
-        _ response: HTTPResponse, id: RequestID, keepsAlive: Bool, isOldVersion: Bool
+    func makeHead(
+        _ response: HTTPResponse, id: RequestID, keepsAlive: Bool, isOldVersion: Bool,
+        isChunked: Bool? = nil
     ) -> [UInt8] {
         var start: [UInt8] = []
         swap(&start, &gathered)
         if start.isEmpty { start = loopState.takeBytes() }
         var head = HTTPHeadWriter(status: response.status, appendingTo: consume start)
         if let contentType = response.contentType { head.field("Content-Type", contentType) }
-        if response.status != 204 && response.status != 304 {
+        if isChunked == true {
+            head.field("Transfer-Encoding", "chunked" as StaticString)
+        } else if isChunked == nil, response.status != 204 && response.status != 304 {
             head.field("Content-Length", response.byteCount)
         }
         if let count = response.jsonByteCount {
@@ -87,7 +90,7 @@ extension HTTPConnection {
         return (consume head).finish()
     }
 
-    private func record(_ exchange: Exchange, _ status: Int, sentBytes: Int) {
+    func record(_ exchange: Exchange, _ status: Int, sentBytes: Int) {
         let taken = exchange.received.duration(to: shared.time.now()).nanosecondsSaturating
         shared.metrics.requestEnds()
         shared.metrics.sent(bytes: sentBytes)

@@ -77,6 +77,7 @@ extension HTTPConnection {
     /// listens.
     private func hasLeft(isLast: Bool, lingers: Bool) {
         guard isLast else {
+            if streaming != nil { return pumpStream() }
             if case .writing = phase { resumeReading() }
             return
         }

@@ -40,6 +40,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     @safe @exclusivity(unchecked) var firstByte = MonotonicInstant(nanoseconds: 0)
     /// Answers that have not left yet.
     @safe @exclusivity(unchecked) var outgoing: Outgoing?
+    /// An answer whose body is still being made.
+    @safe @exclusivity(unchecked) var streaming: Streaming?
     /// Small answers to pipelined requests, put together while more of them are being taken apart.
     @safe @exclusivity(unchecked) var gathered: [UInt8] = []
     @safe @exclusivity(unchecked) private var deadline: NIODeadline?
@@ -111,6 +113,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         outgoing = nil
         // It refers back to this connection.
         responder = nil
+        streaming?.stream.close()
+        streaming = nil
         timer?.cancel()
         timer = nil
         loopState.remove(self)

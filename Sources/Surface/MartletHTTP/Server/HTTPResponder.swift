@@ -87,6 +87,25 @@ public final class HTTPResponder: @unchecked Sendable {
         }
     }
 
+    /// Claims the request's one answer; false when it has one.
+    func takeAnswer() -> Bool { !isDone.exchange(true, ordering: .acquiringAndReleasing) }
+
+    func makeStream(pendingBytesMax: Int) -> HTTPStream {
+        HTTPStream(
+            loop: loop, connection: connection, sequence: sequence,
+            pendingBytesMax: pendingBytesMax)
+    }
+
+    /// Runs `body` with the connection and the request's number, on the event loop.
+    func onLoop(_ body: @escaping @Sendable (HTTPConnection, UInt64) -> Void) {
+        let sequence = sequence
+        if loop.inEventLoop {
+            body(connection.value, sequence)
+        } else {
+            loop.execute { body(self.connection.value, sequence) }
+        }
+    }
+
     /// On a worker: packs if need be, and hops to the event loop.
     private func hop(_ response: consuming HTTPResponse) {
         response.pack(coding)

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+public import MartletBase
+
+/// What is wanted of an answer.
+public struct GenerationOptions: Sendable {
+    /// The most tokens of an answer; nil for as many as the context holds.
+    public var tokensMax: Int?
+    /// No end before so many tokens.
+    public var tokensMin = 0
+    public var sampling = SamplingOptions()
+    /// Texts that end an answer; they are no part of it.
+    public var stops: [String] = []
+    public var stopTokens: [Int32] = []
+    /// Goes on where the model would end.
+    public var ignoresEnd = false
+    public var includesStop = false
+    public var skipsSpecialTokens = true
+    /// Answers to one prompt.
+    public var samples = 1
+    /// Answer each token's log-probability with those of the likeliest so many.
+    public var topLogProbabilities: Int?
+    /// Answer the prompt's tokens' log-probabilities too.
+    public var scoresPrompt = false
+    /// Higher goes first.
+    public var priority = 0
+    public var deadline: MonotonicInstant?
+    /// Whose share of the model it is charged to.
+    public var tenant = ""
+    /// Only requests of the same salt share cached prompts.
+    public var cacheSalt = ""
+    public var adapter = ""
+
+    public init() {}
+
+    public static let topLogProbabilitiesMax = 20
+    static let stopCountMax = 16
+    static let stopBytesMax = 1024
+
+    /// What is wrong with the options; nil when nothing is.
+    package var fault: (field: String, message: String)? {
+        if let fault = sampling.fault { return fault }
+        if let tokensMax, tokensMax < 0 { return ("max_tokens", "must not be negative") }
+        if tokensMin < 0 { return ("min_tokens", "must not be negative") }
+        if samples < 1 { return ("n", "must be at least 1") }
+        if stops.count > GenerationOptions.stopCountMax {
+            return ("stop", "has more than \(GenerationOptions.stopCountMax) texts")
+        }
+        if stops.contains(where: { $0.utf8.count > GenerationOptions.stopBytesMax }) {
+            return ("stop", "has a text of more than \(GenerationOptions.stopBytesMax) bytes")
+        }
+        if stops.contains("") { return ("stop", "has an empty text") }
+        if stopTokens.count > 64 { return ("stop_token_ids", "has more than 64 tokens") }
+        if let top = topLogProbabilities,
+            !(0...GenerationOptions.topLogProbabilitiesMax).contains(top)
+        {
+            return (
+                "top_logprobs", "must be from 0 to \(GenerationOptions.topLogProbabilitiesMax)"
+            )
+        }
+        return nil
+    }
+}
+
+/// Why an answer ended.
+public enum FinishReason: Sendable, Hashable {
+    /// The model ended it, or a stop text or token came.
+    case stop
+    /// It has as many tokens as it may.
+    case length
+    /// Nobody wants it any more.
+    case cancelled
+    /// Its time was over.
+    case deadline
+}
+
+/// What a request took, and when; instants are the generator's clock's.
+public struct GenerationUsage: Sendable, Hashable {
+    public var promptTokens = 0
+    /// Prompt tokens that were in the cache.
+    public var cachedTokens = 0
+    public var completionTokens = 0
+    public var arrived = MonotonicInstant(nanoseconds: 0)
+    /// When its first row was computed.
+    public var started: MonotonicInstant?
+    public var firstToken: MonotonicInstant?
+    public var ended = MonotonicInstant(nanoseconds: 0)
+
+    public init() {}
+}
+
+/// A stretch of an answer.
+public struct GenerationDelta: Sendable, Hashable {
+    /// Which of the samples.
+    public var index: Int
+    public var text: String
+    public var tokens: [Int32]
+    /// One for each token, when asked for.
+    public var scores: [ScoredToken]
+
+    public init(index: Int, text: String, tokens: [Int32], scores: [ScoredToken] = []) {
+        self.index = index
+        self.text = text
+        self.tokens = tokens
+        self.scores = scores
+    }
+}
+
+/// What happens to a request, in this order: started once, then deltas and ends of its samples,
+/// and as the last ended or failed, once.
+public enum GenerationEvent: Sendable {
+    /// `scores` has one for each prompt token but the first, when asked for.
+    case started(promptTokens: Int, cachedTokens: Int)
+    case promptScored([ScoredToken])
+    case delta(GenerationDelta)
+    case finished(index: Int, FinishReason, stop: String?)
+    case ended(GenerationUsage)
+    case failed(LanguageError)
+}

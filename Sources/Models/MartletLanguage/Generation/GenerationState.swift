@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletTokenizers
+
+/// A request in a `GenerationCore`.
+struct RequestState {
+    let prepared: PreparedGeneration
+    let seed: UInt64
+    var sequences: [SequenceID] = []
+    var usage = GenerationUsage()
+    var isForked = false
+    var isScoring: Bool
+    var promptScores: [ScoredToken] = []
+
+    init(_ prepared: PreparedGeneration, seed: UInt64) {
+        self.prepared = prepared
+        self.seed = seed
+        isScoring = prepared.options.scoresPrompt
+    }
+
+    var options: GenerationOptions { prepared.options }
+    var receive: @Sendable (GenerationEvent) -> Void { prepared.receive }
+}
+
+/// One answer of a request: what its tokens have become so far.
+struct SampleState {
+    let request: GenerationCore.RequestID
+    let index: Int
+    private let options: GenerationOptions
+    private var sampler: TokenSampler
+    private var detokenizer: StreamingDetokenizer
+    private var stops: StopMatcher
+    private var constraint: (any TokenConstraint)?
+    private var count = 0
+    var lookup = PromptLookup()
+
+    init(
+        request: GenerationCore.RequestID, index: Int, prepared: PreparedGeneration, seed: UInt64,
+        tokenizer: Tokenizer
+    ) {
+        self.request = request
+        self.index = index
+        options = prepared.options
+        sampler = TokenSampler(
+            prepared.options.sampling, prompt: prepared.tokens, seed: seed, sample: index)
+        detokenizer = StreamingDetokenizer(
+            tokenizer, skipsSpecialTokens: options.skipsSpecialTokens,
+            continuesText: prepared.continuesText)
+        stops = StopMatcher(options.stops, includesStop: options.includesStop)
+        constraint = prepared.constraint
+    }
+
+    func choose(
+        _ logits: Span<Float>, _ ends: Set<Int32>, scratch: inout TokenSampler.Scratch
+    ) throws(SamplingFailure) -> Int32 {
+        var forbidden: [Int32] = []
+        if count < options.tokensMin { forbidden = ends + options.stopTokens }
+        return try sampler.sample(
+            logits, allowed: constraint?.allowed(), forbidden: forbidden, scratch: &scratch)
+    }
+
+    /// Enters a token and adds what is certain of its text.
+    /// - Returns: why the answer ends here, if it does.
+    mutating func take(
+        _ token: Int32, _ ends: Set<Int32>, text: inout String
+    ) -> (reason: FinishReason, stop: String?)? {
+        sampler.accept(token)
+        count += 1
+        if !options.ignoresEnd, ends.contains(token) { return (.stop, nil) }
+        if options.stopTokens.contains(token) {
+            return (.stop, nil)
+        }
+        constraint?.accept(token)
+        let found = stops.append(detokenizer.append(token))
+        text += found.text
+        if let stop = found.stop { return (.stop, stop) }
+        if constraint?.isComplete == true { return (.stop, nil) }
+        return nil
+    }
+
+    /// The text that was held back, once nothing follows.
+    mutating func flush(_ stop: String?) -> String {
+        guard stop == nil else { return "" }
+        let found = stops.append(detokenizer.finish())
+        return found.text + (found.stop == nil ? stops.finish() : "")
+    }
+}
+
+extension LanguageError {
+    init(refusal: SchedulerRefusal) {
+        switch refusal {
+        case .queueFull(let waiting):
+            self.init(.overloaded, "\(waiting) requests wait already")
+        case .tooLong(let tokens, let most):
+            self.init(
+                .contextExceeded,
+                "the prompt has \(tokens) tokens, the model's context takes at most \(most)")
+        case .tooManySamples(let most):
+            self.init(.invalidInput, "n: at most \(most) answers to one prompt")
+        case .empty: self.init(.invalidInput, "the prompt is empty")
+        }
+    }
+
+    init(sampling: SamplingFailure) {
+        switch sampling {
+        case .notFinite: self.init(.internal, "the model answered numbers that are not finite")
+        case .nothingAllowed: self.init(.internal, "no token may follow")
+        }
+    }
+}

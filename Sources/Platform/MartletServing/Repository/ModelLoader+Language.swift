@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+package import MartletEngine
+package import MartletLanguage
+internal import MartletTensor
+
+/// Opens a decoder's folder or file; blocks.
+package typealias LanguageOpener =
+    @Sendable (_ path: String, EngineOptions) throws -> sending LanguageModel
+
+extension ModelLoader {
+    package static let noLanguage: LanguageOpener = { path, _ in
+        throw ServingError(.unsupported, "'\(path)': decoders are not supported")
+    }
+
+    /// A language model behind a thread of its own.
+    func serve(
+        _ language: sending LanguageModel, version: ModelCandidate.Version, of candidate: ModelCandidate,
+        configuration: ModelConfiguration
+    ) throws -> ServedModel {
+        let number = String(version.number)
+        let statistics = StatisticsRecorder(
+            name: candidate.name, version: number, tracing: tracing)
+        statistics.setMemory(bytes: language.memoryBytes)
+        var configuration = configuration
+        configuration.platform = "martlet"
+        let executor = try GenerationExecutor(
+            model: candidate.name, version: number, language: language,
+            policy: SchedulerPolicy(), workers: workers, statistics: statistics, time: time,
+            tracing: tracing)
+        return ServedModel(
+            name: candidate.name, version: number, configuration: configuration,
+            inputs: [TensorSpec(name: "text_input", elementType: .bytes, dimensions: [1])],
+            outputs: [TensorSpec(name: "text_output", elementType: .bytes, dimensions: [-1])],
+            capabilities: .generation, statistics: statistics, executor: executor)
+    }
+}
