@@ -49,7 +49,7 @@ public final class Tokenizer: Sendable {
         try self.init(file, limits: limits)
     }
 
-    private init(_ file: TokenizerFile, limits: TokenizerLimits) throws(TokenizerError) {
+    init(_ file: TokenizerFile, limits: TokenizerLimits) throws(TokenizerError) {
         func part(_ name: String) -> Field? {
             guard let field = file.parts[name], !field.isNull else { return nil }
             return field

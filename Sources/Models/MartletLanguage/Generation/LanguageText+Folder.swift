@@ -42,14 +42,7 @@ extension LanguageText {
         if let name = special["eos_token"]?.stringValue, let id = tokenizer.id(of: name) {
             ends.insert(Int32(id))
         }
-        // Chat models often name their end of turn nowhere but in the template.
-        for name in LanguageText.turnEnds {
-            if let id = tokenizer.id(of: name).flatMap(Int32.init(exactly:)),
-                tokenizer.isSpecial(id)
-            {
-                ends.insert(id)
-            }
-        }
+        ends.formUnion(LanguageText.turnEnds(of: tokenizer))
         self.init(
             tokenizer: tokenizer,
             templates: try LanguageText.templates(settings, folder: folder),
@@ -67,7 +60,12 @@ extension LanguageText {
         }
     }
 
-    static let turnEnds = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"]
+    /// Chat models often name their end of turn nowhere but in the template.
+    static func turnEnds(of tokenizer: Tokenizer) -> Set<Int32> {
+        let names = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"]
+        let known = names.compactMap { tokenizer.id(of: $0).flatMap(Int32.init(exactly:)) }
+        return Set(known.filter { tokenizer.isSpecial($0) })
+    }
 
     private static func object(
         _ name: String, in folder: String

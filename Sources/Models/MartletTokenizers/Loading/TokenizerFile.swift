@@ -17,6 +17,8 @@ struct TokenizerFile {
 
     private let limits: TokenizerLimits
 
+    init(limits: TokenizerLimits) { self.limits = limits }
+
     init(parsing bytes: UnsafeRawBufferPointer, limits: TokenizerLimits) throws(TokenizerError) {
         self.limits = limits
         guard bytes.count <= limits.fileBytesMax else {

@@ -137,6 +137,7 @@ struct Server {
             var router = Router()
             KServeRoutes(host, settings: protocolSettings).add(to: &router)
             OpenAIRoutes(host).add(to: &router)
+            GenerationRoutes(host).add(to: &router)
             AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
             services.append(
                 HTTPServer(

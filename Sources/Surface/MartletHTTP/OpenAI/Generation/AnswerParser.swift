@@ -4,136 +4,146 @@
 internal import MartletJSON
 internal import MartletLanguage
 
-/// A stretch of an answer by what it means.
-enum AnswerPart: Sendable, Hashable {
-    case content(String)
-    case reasoning(String)
-    /// A call of a tool begins.
-    case call(index: Int, id: String, name: String)
-    /// A further stretch of the call's arguments.
-    case arguments(index: Int, String)
-
-    /// The members of a chunk's delta.
-    func write(_ writer: inout JSONWriter) {
-        switch self {
-        case .content(let text):
-            writer.key("content")
-            writer.string(text)
-        case .reasoning(let text):
-            writer.key("reasoning_content")
-            writer.string(text)
-        case .call(let index, let id, let name):
-            writer.key("tool_calls")
-            writer.beginArray()
-            writer.beginObject()
-            writer.key("index")
-            writer.integer(index)
-            writer.key("id")
-            writer.string(id)
-            writer.key("type")
-            writer.string("function")
-            writer.key("function")
-            writer.beginObject()
-            writer.key("name")
-            writer.string(name)
-            writer.key("arguments")
-            writer.string("")
-            writer.endObject()
-            writer.endObject()
-            writer.endArray()
-        case .arguments(let index, let text):
-            writer.key("tool_calls")
-            writer.beginArray()
-            writer.beginObject()
-            writer.key("index")
-            writer.integer(index)
-            writer.key("function")
-            writer.beginObject()
-            writer.key("arguments")
-            writer.string(text)
-            writer.endObject()
-            writer.endObject()
-            writer.endArray()
-        }
-    }
-}
-
-/// A whole answer, put together of its parts.
-struct AnswerMessage: Sendable {
-    struct Call: Sendable {
-        var id: String
-        var name: String
-        var arguments = ""
-    }
-
-    var content = ""
-    var reasoning = ""
-    var calls: [Call] = []
-
-    mutating func append(_ parts: [AnswerPart]) {
-        for part in parts {
-            switch part {
-            case .content(let text): content += text
-            case .reasoning(let text): reasoning += text
-            case .call(_, let id, let name): calls.append(Call(id: id, name: name))
-            case .arguments(let index, let text):
-                if calls.indices.contains(index) { calls[index].arguments += text }
-            }
-        }
-    }
-
-    /// As a chat completion's message.
-    func write(_ writer: inout JSONWriter) {
-        writer.beginObject()
-        writer.key("role")
-        writer.string("assistant")
-        writer.key("content")
-        if content.isEmpty, !calls.isEmpty { writer.null() } else { writer.string(content) }
-        if !reasoning.isEmpty {
-            writer.key("reasoning_content")
-            writer.string(reasoning)
-        }
-        if !calls.isEmpty {
-            writer.key("tool_calls")
-            writer.beginArray()
-            for call in calls {
-                writer.beginObject()
-                writer.key("id")
-                writer.string(call.id)
-                writer.key("type")
-                writer.string("function")
-                writer.key("function")
-                writer.beginObject()
-                writer.key("name")
-                writer.string(call.name)
-                writer.key("arguments")
-                writer.string(call.arguments)
-                writer.endObject()
-                writer.endObject()
-            }
-            writer.endArray()
-        }
-        writer.endObject()
-    }
-}
-
-extension ToolChoice {
-    /// Whether the model chose to call at all.
-    var isOpen: Bool {
-        switch self {
-        case .none, .named: false
-        case .auto, .required: true
-        }
-    }
-}
-
-/// Takes an answer apart as it comes.
+/// Takes an answer apart as it comes: reasoning between `<think>` marks, calls of tools in the
+/// families' forms (`<tool_call>` of Qwen and Hermes, `[TOOL_CALLS]` of Mistral, a bare object of
+/// Llama), and the rest as its content.
 struct AnswerParser: Sendable {
-    init(_ wishes: AnswerWishes, _ language: LanguageText) {}
+    private enum Place { case start, content, reasoning, call, list, bare }
+
+    private let parsesTools: Bool
+    private let toolNames: [String]
+    private var place = Place.start
+    private var finder = MarkFinder()
+    private var collected = ""
+    private var callCount = 0
+    private var lastWasMark = false
+
+    private static let think = "<think>"
+    private static let thinkEnd = "</think>"
+    private static let call = "<tool_call>"
+    private static let callEnd = "</tool_call>"
+    private static let list = "[TOOL_CALLS]"
+    /// What is collected of a call before it is read; beyond, it is plain content.
+    private static let callBytesMax = 1 << 20
+
+    init(_ wishes: AnswerWishes, _ language: LanguageText) {
+        parsesTools = wishes.tools != .none
+        toolNames = wishes.toolNames
+        if case .named = wishes.tools { place = .bare }
+        if wishes.tools == .required { place = .start }
+    }
+
+    private var marks: [String] {
+        switch place {
+        case .start, .content:
+            (place == .start ? [AnswerParser.think] : [])
+                + (parsesTools ? [AnswerParser.call, AnswerParser.list] : [])
+        case .reasoning: [AnswerParser.thinkEnd]
+        case .call: [AnswerParser.callEnd]
+        case .list, .bare: []
+        }
+    }
 
     mutating func append(_ text: String) -> [AnswerPart] {
-        text.isEmpty ? [] : [.content(text)]
+        var parts: [AnswerPart] = []
+        var text = text
+        while true {
+            let marks = marks
+            let (before, mark) = finder.next(text, marks: marks)
+            text = ""
+            take(before, &parts)
+            guard let mark else { return parts }
+            enter(marks[mark], &parts)
+        }
     }
 
-    mutating func finish() -> [AnswerPart] { [] }
+    mutating func finish() -> [AnswerPart] {
+        var parts: [AnswerPart] = []
+        take(finder.rest(), &parts)
+        switch place {
+        case .call, .list, .bare:
+            if !appendCalls(collected, &parts) { give(collected, &parts) }
+            collected = ""
+        default: break
+        }
+        return parts
+    }
+
+    /// Enters a mark that was found.
+    private mutating func enter(_ mark: String, _ parts: inout [AnswerPart]) {
+        switch mark {
+        case AnswerParser.think: place = .reasoning
+        case AnswerParser.thinkEnd:
+            place = .content
+            lastWasMark = true
+        case AnswerParser.call: place = .call
+        case AnswerParser.list: place = .list
+        default:
+            if !appendCalls(collected, &parts) { give(collected, &parts) }
+            collected = ""
+            place = .content
+            lastWasMark = true
+        }
+    }
+
+    private mutating func take(_ text: String, _ parts: inout [AnswerPart]) {
+        guard !text.isEmpty else { return }
+        switch place {
+        case .start, .content:
+            var rest = text[...]
+            // Line ends around marks belong to the marks.
+            if lastWasMark || place == .start && parsesTools {
+                rest = rest.drop { $0.isNewline }
+                if rest.isEmpty { return }
+            }
+            lastWasMark = false
+            // An object where an answer begins may be a call.
+            if place == .start, parsesTools, rest.first == "{" {
+                place = .bare
+                collected += rest
+                return
+            }
+            place = .content
+            parts.append(.content(String(rest)))
+        case .reasoning: parts.append(.reasoning(text))
+        case .call, .list, .bare:
+            collected += text
+            guard collected.utf8.count > AnswerParser.callBytesMax else { return }
+            give(collected, &parts)
+            collected = ""
+            place = .content
+        }
+    }
+
+    private func give(_ text: String, _ parts: inout [AnswerPart]) {
+        if !text.isEmpty { parts.append(.content(text)) }
+    }
+
+    /// Reads calls; false when the text is none.
+    private mutating func appendCalls(_ text: String, _ parts: inout [AnswerPart]) -> Bool {
+        guard let value = try? JSONValue(parsing: text) else { return false }
+        let calls = value.arrayValue ?? [value]
+        var found: [(name: String, arguments: String)] = []
+        for call in calls {
+            guard let name = (call["name"] ?? call["function"]?["name"])?.stringValue,
+                toolNames.contains(name)
+            else { return false }
+            let arguments =
+                call["arguments"] ?? call["parameters"] ?? call["function"]?["arguments"]
+                ?? .object(JSONObject())
+            found.append((name, arguments.stringValue ?? arguments.description))
+        }
+        for call in found {
+            parts.append(
+                .call(index: callCount, id: AnswerParser.callID(), name: call.name))
+            parts.append(.arguments(index: callCount, call.arguments))
+            callCount += 1
+        }
+        return !found.isEmpty
+    }
+
+    private static func callID() -> String {
+        let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+        return "call_" + String((0..<24).map { _ in letters[Int.random(in: 0..<letters.count)] })
+    }
 }

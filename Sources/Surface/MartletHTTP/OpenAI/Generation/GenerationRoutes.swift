@@ -9,7 +9,8 @@ public import MartletServing
 internal import MartletTokenizers
 internal import MartletWire
 
-/// What OpenAI's clients need of a language model: chat, completions, and its tokens.
+/// What clients need of a language model: OpenAI's chat and completions, Anthropic's messages, the
+/// KServe protocol's `generate`, and its tokens.
 public struct GenerationRoutes: Sendable {
     private let host: any ModelHost
 
@@ -30,6 +31,8 @@ public struct GenerationRoutes: Sendable {
                 try GenerationRoutes.complete(request, responder, host, tracing)
             }
         }
+        MessagesRoutes(host).add(to: &router)
+        GenerateExtension.add(to: &router, host)
         router.on(.post, "/tokenize") { request, responder in
             GenerationRoutes.answering(responder) {
                 responder.complete(.json(try TokenCoding.tokenize(request, host)))
