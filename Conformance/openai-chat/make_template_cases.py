@@ -342,7 +342,7 @@ FAMILIES = {
         {{- '<think>\\n\\n</think>\\n\\n' }}
     {%- endif %}
 {%- endif %}""",
-    "macros": """{%- macro join_lines(items, mark='-', last) -%}
+    "macros": """{%- macro join_lines(items, last, mark='-') -%}
 {%- for item in items %}{{ mark }} {{ item.content | upper }}{% if not loop.last %}
 {% endif %}{%- endfor -%}{{ last }}
 {%- endmacro %}
@@ -403,6 +403,7 @@ SNIPPETS = [
     "{% for i in range(10) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 5 %}{% break %}{% endif %}{{ i }}{% endfor %}",
     "{% macro m(a, b=2) %}{{ a }}-{{ b }};{% endmacro %}{{ m(1) }}{{ m(1, 3) }}{{ m(b=5, a=4) }}",
     "{% macro f(n) %}{% if n > 0 %}{{ n }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(4) }}",
+    "{% macro m(a=1, b) %}{% endmacro %}",
     "{% macro w() %}[{{ caller() }}]{% endmacro %}{% call w() %}in{% endcall %}",
     "{% set t %}  block {{ 1 + 1 }} {% endset %}{{ t | trim }}|{% filter upper %}abc{% endfilter %}",
     "a\n  {% if true %}\n  b\n  {% endif %}\nc\n",

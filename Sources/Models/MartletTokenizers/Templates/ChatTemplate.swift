@@ -41,7 +41,7 @@ public struct ChatTemplate: Sendable {
     /// `<|im_start|>role … <|im_end|>`: what models without a template of their own often read.
     public static let plain = """
         {%- for message in messages -%}
-        {{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+        {{ '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}
         {%- endfor -%}
         {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
         """

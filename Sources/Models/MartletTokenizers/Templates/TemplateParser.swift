@@ -246,7 +246,11 @@ struct TemplateParser {
             if !parameters.isEmpty { try expect(",") }
             if skip(")") { break }
             let name = try name()
-            parameters.append((name, skip("=") ? try expression() : nil))
+            let fallback = skip("=") ? try expression() : nil
+            guard fallback != nil || parameters.last?.fallback == nil else {
+                throw fail("a parameter without a default behind one that has one")
+            }
+            parameters.append((name, fallback))
         }
         return parameters
     }

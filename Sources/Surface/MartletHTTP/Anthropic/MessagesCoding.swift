@@ -61,7 +61,9 @@ enum MessagesCoding {
         }
         return (
             GenerationRequest(
-                model: wishes.model, prompt: .chat(prompt), options: options, context: context),
+                model: wishes.model, prompt: .chat(prompt), options: options,
+                format: ChatRequestCoding.forcedFormat(wishes, prompt.tools) ?? .text,
+                context: context),
             wishes
         )
     }

@@ -8,7 +8,7 @@ internal import MartletLanguage
 /// families' forms (`<tool_call>` of Qwen and Hermes, `[TOOL_CALLS]` of Mistral, a bare object of
 /// Llama), and the rest as its content.
 struct AnswerParser: Sendable {
-    private enum Place { case start, content, reasoning, call, list, bare }
+    private enum Place { case start, content, reasoning, call, list, bare, forced }
 
     private let parsesTools: Bool
     private let toolNames: [String]
@@ -16,6 +16,8 @@ struct AnswerParser: Sendable {
     private var finder = MarkFinder()
     private var collected = ""
     private var callCount = 0
+    /// The tool whose arguments the whole answer is.
+    private var forced = ""
     private var lastWasMark = false
 
     private static let think = "<think>"
@@ -29,8 +31,13 @@ struct AnswerParser: Sendable {
     init(_ wishes: AnswerWishes, _ language: LanguageText) {
         parsesTools = wishes.tools != .none
         toolNames = wishes.toolNames
-        if case .named = wishes.tools { place = .bare }
-        if wishes.tools == .required { place = .start }
+        switch wishes.tools {
+        case .named(let name):
+            place = .forced
+            forced = name
+        case .required: place = .bare
+        case .none, .auto: break
+        }
     }
 
     private var marks: [String] {
@@ -40,7 +47,7 @@ struct AnswerParser: Sendable {
                 + (parsesTools ? [AnswerParser.call, AnswerParser.list] : [])
         case .reasoning: [AnswerParser.thinkEnd]
         case .call: [AnswerParser.callEnd]
-        case .list, .bare: []
+        case .list, .bare, .forced: []
         }
     }
 
@@ -106,6 +113,12 @@ struct AnswerParser: Sendable {
             place = .content
             parts.append(.content(String(rest)))
         case .reasoning: parts.append(.reasoning(text))
+        case .forced:
+            if callCount == 0 {
+                parts.append(.call(index: 0, id: AnswerParser.callID(), name: forced))
+                callCount = 1
+            }
+            parts.append(.arguments(index: 0, text))
         case .call, .list, .bare:
             collected += text
             guard collected.utf8.count > AnswerParser.callBytesMax else { return }

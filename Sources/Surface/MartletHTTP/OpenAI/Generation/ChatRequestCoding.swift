@@ -73,7 +73,7 @@ enum ChatRequestCoding {
         try readTools(fields, &prompt, &wishes)
         var request = GenerationRequest(
             model: wishes.model, prompt: .chat(prompt), options: options,
-            format: try fields.format(), context: context)
+            format: try forcedFormat(wishes, prompt.tools) ?? fields.format(), context: context)
         request.truncatesPromptTo = try fields.integer("truncate_prompt_tokens")
         return (request, wishes)
     }
@@ -105,6 +105,32 @@ enum ChatRequestCoding {
             wishes.tools = .named(name)
         }
         if wishes.tools != .none { prompt.tools = tools }
+    }
+
+    /// What an answer that must call a tool looks like; nil where it need not.
+    static func forcedFormat(
+        _ wishes: AnswerWishes, _ tools: [JSONValue]
+    ) -> AnswerFormat? {
+        func parameters(_ tool: JSONValue) -> JSONValue {
+            tool["function"]?["parameters"] ?? ["type": "object", "additionalProperties": false]
+        }
+        switch wishes.tools {
+        case .none, .auto: return nil
+        case .named(let name):
+            return tools.first { $0["function"]?["name"]?.stringValue == name }
+                .map { .schema(parameters($0)) }
+        case .required:
+            let calls = tools.map { tool -> JSONValue in
+                [
+                    "type": "object", "required": ["name", "arguments"],
+                    "properties": [
+                        "name": ["const": tool["function"]?["name"] ?? ""],
+                        "arguments": parameters(tool),
+                    ],
+                ]
+            }
+            return .schema(["anyOf": .array(calls)])
+        }
     }
 
     /// A message as templates read it: its content one text, its calls' arguments as values.
