@@ -16,7 +16,8 @@ extension ModelLoader {
 
     /// A language model behind a thread of its own.
     func serve(
-        _ language: sending LanguageModel, version: ModelCandidate.Version, of candidate: ModelCandidate,
+        _ language: sending LanguageModel, version: ModelCandidate.Version,
+        of candidate: ModelCandidate,
         configuration: ModelConfiguration
     ) throws -> ServedModel {
         let number = String(version.number)
