@@ -69,6 +69,12 @@ extension Setting {
             "engine.memory_mib_max", .number(1...(1 << 30)), default: .number(16 << 10),
             "most memory a model may take, in MiB"),
         Setting(
+            "engine.plan_cache", .text, default: .text("off"),
+            "keep compiled models: off, on (in ~/.cache/martlet/plans), or a folder"),
+        Setting(
+            "engine.plan_cache_mib_max", .number(1...(1 << 30)), default: .number(8 << 10),
+            "most that the plan cache may hold, in MiB; what was used least recently goes first"),
+        Setting(
             "log.style", .choice(["pretty", "json"]), default: .text("pretty"),
             "readable lines or one JSON object per line"),
         Setting(

@@ -17,6 +17,7 @@ struct CompileCommand: AsyncParsableCommand {
               martlet compile model.onnx
               martlet compile model.onnx --print-after import --print-after fold-constants
               martlet compile model.onnx --disable-pass recover-gelu --print-after all
+              martlet compile model.onnx --plan-cache on      # ready for `serve --plan-cache on`
             """)
 
     @Argument(help: "An ONNX file, a Hugging Face folder, or a model's folder.")
@@ -27,6 +28,14 @@ struct CompileCommand: AsyncParsableCommand {
 
     @Option(help: "Leave this pass out; may be repeated.")
     var disablePass: [String] = []
+
+    @Option(help: "Keep the compiled model: off, on, or a folder.")
+    var planCache = "off"
+
+    @Option(
+        help: "With --plan-cache: the precision to keep it in.",
+        transform: EnginePrecision.init(option:))
+    var precision: EnginePrecision = .float32
 
     func run() async throws {
         let work = self
@@ -49,6 +58,14 @@ struct CompileCommand: AsyncParsableCommand {
             let count = graph.nodes.reduce(0) { count, _ in count + 1 }
             print("\(pass): \(changes) \(pass == "import" ? "nodes" : "changes, \(count) nodes")")
             if wanted.contains(pass) || wanted.contains("all") { print(graph.dump()) }
+        }
+        if let cache = try PlanCacheSetting.options(planCache) {
+            _ = try engine.load(
+                ModelOpener.source(model),
+                options: EngineOptions(
+                    disabledPasses: Set(disablePass), precision: precision, planCache: cache,
+                    note: MeasureOptions.note))
+            print("kept in \(cache.folder)")
         }
         for violation in graph.violations(of: .optimised) { print("NOT LEGAL \(violation)") }
     }

@@ -57,6 +57,9 @@ struct MeasureOptions: ParsableArguments {
         transform: EngineChoice.init(option:))
     var engine: EngineChoice = .native
 
+    @Option(help: "Keep the compiled model: off, on, or a folder.")
+    var planCache = "off"
+
     func check() throws {
         guard batch > 0, sequence > 0, (threads ?? 1) > 0 else {
             throw CommandFailure("--batch, --sequence and --threads must be positive")
@@ -68,12 +71,19 @@ struct MeasureOptions: ParsableArguments {
         let engine = ChoosingEngine(
             engine,
             report: { model, reason in
-                let line = Array("\(model) runs on ONNX Runtime: \(reason)\n".utf8)
-                _ = unsafe write(STDERR_FILENO, line, line.count)
+                MeasureOptions.note("\(model) runs on ONNX Runtime: \(reason)")
             })
         return try engine.load(
             ModelOpener.source(model),
-            options: EngineOptions(threads: threads, precision: precision))
+            options: EngineOptions(
+                threads: threads, precision: precision,
+                planCache: PlanCacheSetting.options(planCache), note: MeasureOptions.note))
+    }
+
+    /// A line on standard error.
+    @Sendable static func note(_ text: String) {
+        let line = Array((text + "\n").utf8)
+        _ = unsafe write(STDERR_FILENO, line, line.count)
     }
 
     func inputs(_ signature: ModelSignature) throws -> [Tensor] {

@@ -62,6 +62,9 @@ struct ServeCommand: AsyncParsableCommand {
         transform: EngineChoice.init(option:))
     var engine: EngineChoice?
 
+    @Option(help: "Keep compiled models: off (default), on, or a folder.")
+    var planCache: String?
+
     @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
     var modelControlMode: String?
 
@@ -104,7 +107,7 @@ struct ServeCommand: AsyncParsableCommand {
             ("server.metrics_port", metricsPort.map(String.init)),
             ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
             ("engine.name", engine?.rawValue), ("engine.threads", threads.map(String.init)),
-            ("engine.precision", precision?.rawValue),
+            ("engine.precision", precision?.rawValue), ("engine.plan_cache", planCache),
             ("models.control_mode", modelControlMode),
             ("models.load", loadModels.isEmpty ? nil : loadModels.joined(separator: ",")),
             ("models.strict_readiness", strictReadiness.map { String($0) }),

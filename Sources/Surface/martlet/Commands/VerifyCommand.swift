@@ -4,6 +4,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import MartletEngine
+internal import MartletONNXRuntime
 internal import MartletStorage
 internal import MartletTensor
 
@@ -33,6 +34,14 @@ struct VerifyCommand: AsyncParsableCommand {
 
     @Option(help: "Threads of a run; 0 is all.")
     var threads = 0
+
+    @Option(
+        help: "native, onnxruntime, or auto: native where it can.",
+        transform: EngineChoice.init(option:))
+    var engine: EngineChoice = .native
+
+    @Option(help: "Keep compiled models: off, on, or a folder.")
+    var planCache = "off"
 
     func run() async throws {
         let work = self
@@ -66,8 +75,10 @@ struct VerifyCommand: AsyncParsableCommand {
 
     private func verify(_ folder: String) throws {
         let tolerance = try ExampleData.tolerance(in: folder) ?? Tolerance(rtol: rtol, atol: atol)
-        let options = EngineOptions(threads: threads > 0 ? threads : nil)
-        let session = try NativeEngine().load(
+        let options = EngineOptions(
+            threads: threads > 0 ? threads : nil,
+            planCache: try PlanCacheSetting.options(planCache), note: MeasureOptions.note)
+        let session = try ChoosingEngine(engine).load(
             .onnxFile(path: PathName.join(folder, "model.onnx")), options: options)
         let context = try session.makeContext()
         let sets = try ExampleData.sets(in: folder)

@@ -40,7 +40,8 @@ struct Server {
         let threads = settings.number("engine.threads")
         if threads > 0 { KernelPool.start(threads: threads) }
 
-        let host = LocalModelHost(servingOptions(entries), engine: engine(logger))
+        let host = LocalModelHost(
+            try servingOptions(entries, logger), engine: engine(logger))
         let protocolSettings = ProtocolSettings(log: logSettings()) { log in
             telemetry.threshold.set(
                 info: log.info, warning: log.warning, error: log.error,
@@ -89,7 +90,9 @@ struct Server {
             error: true, verboseLevel: level == .trace ? 2 : level == .debug ? 1 : 0)
     }
 
-    private func servingOptions(_ entries: [ModelEntry]) -> ServingOptions {
+    private func servingOptions(
+        _ entries: [ModelEntry], _ logger: Logger
+    ) throws -> ServingOptions {
         var options = ServingOptions(paths: paths)
         options.entries += entries.map {
             ServingOptions.Entry(
@@ -104,9 +107,13 @@ struct Server {
         options.pollInterval = .seconds(settings.number("models.poll_seconds"))
         options.drainTimeout = .seconds(settings.number("server.drain_seconds"))
         options.allowsSharedMemory = settings.flag("models.allow_shared_memory")
-        options.engineOptions = EngineOptions(
+        options.engineOptions = try EngineOptions(
             memoryBytesMax: settings.number("engine.memory_mib_max") << 20,
-            precision: EnginePrecision(rawValue: settings.text("engine.precision")) ?? .float32)
+            precision: EnginePrecision(rawValue: settings.text("engine.precision")) ?? .float32,
+            planCache: PlanCacheSetting.options(
+                settings.text("engine.plan_cache"),
+                mebibytesMax: settings.number("engine.plan_cache_mib_max")),
+            note: { logger.notice("\($0)") })
         return options
     }
 
