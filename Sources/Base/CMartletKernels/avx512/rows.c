@@ -87,10 +87,9 @@ TARGET MARTLET_INLINE __m512 scales_at(
     const martlet_weights type, const uint8_t *s, int64_t g, __m512 *second) {
     switch (type) {
     case MARTLET_WEIGHTS_Q4_1: case MARTLET_WEIGHTS_Q5_1:
-        *second = halves_at(s + g * 64 + 32);
-        return halves_at(s + g * 64);
+        *second = halves_at(s + g % 2 * 64 + 32);
+        return halves_at(s + g % 2 * 64);
     case MARTLET_WEIGHTS_Q4_K: case MARTLET_WEIGHTS_Q5_K: {
-        s += g / 8 * 320;
         const __m128i *six = (const __m128i *)(s + 64 + g % 8 * 32);
         __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(six)));
         __m512 least = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(six + 1)));
@@ -99,7 +98,6 @@ TARGET MARTLET_INLINE __m512 scales_at(
         return _mm512_mul_ps(halves_at(s), scale);
     }
     case MARTLET_WEIGHTS_Q6_K: {
-        s += g / 8 * 288;
         const __m128i *eight = (const __m128i *)(s + 32 + g % 8 * 32);
         __m512 d = halves_at(s);
         *second = _mm512_mul_ps(
@@ -109,7 +107,7 @@ TARGET MARTLET_INLINE __m512 scales_at(
     }
     default:
         *second = _mm512_setzero_ps();
-        return halves_at(s + g * 32);
+        return halves_at(s + g % 2 * 32);
     }
 }
 
@@ -117,17 +115,13 @@ TARGET MARTLET_INLINE void blocks(
     const martlet_weights type, const int n, const martlet_rows_tile *t) {
     const int has_least = type == MARTLET_WEIGHTS_Q4_1 || type == MARTLET_WEIGHTS_Q5_1 ||
                           type == MARTLET_WEIGHTS_Q4_K || type == MARTLET_WEIGHTS_Q5_K;
-    const int64_t bytes = martlet_panel_value_bytes(type);
     __m512 f[12];
     begin(n, t, f);
     for (int64_t g = t->from; g < t->to; g++) {
         __m512i w[8];
-        __m512 second, scale = scales_at(type, t->scales, g, &second);
-        const uint8_t *v = t->values + g * bytes;
-        if (n <= 2) {
-            FULL for (int64_t at = 0; at < bytes; at += 64)
-                _mm_prefetch((const char *)v + at + 2048, _MM_HINT_T0);
-        }
+        const uint8_t *v = t->values + martlet_panel_values_at(type, g);
+        __m512 second, scale = scales_at(
+            type, t->values + martlet_panel_scales_at(type, g), g, &second);
         unpack(type, v, w);
         const int8_t *a = (const int8_t *)t->rows + g * n * 32;
         const martlet_row_group *r = t->groups + g * n;

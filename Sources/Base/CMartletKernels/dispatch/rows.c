@@ -78,7 +78,7 @@ static void multiply_panel(const job *j, int64_t panel) {
     int64_t m0 = panel * MARTLET_ROWS_PANEL;
     const uint8_t *values = (const uint8_t *)p->packed + panel * j->panel_bytes;
     martlet_rows_tile t = {
-        .values = values, .scales = values + j->groups * martlet_panel_value_bytes(p->panels),
+        .values = values,
         .columns = (int32_t)martlet_min(MARTLET_ROWS_PANEL, p->m - m0), .c_stride = p->c_stride,
         .bias = p->bias ? p->bias + m0 : NULL, .residual_stride = p->residual_stride,
         .cap = p->cap};
@@ -122,7 +122,8 @@ void martlet_rows_multiply(const martlet_rows_product *p, int32_t threads) {
     int64_t bytes = j.panels * j.panel_bytes;
     // A part is worth handing over from about 5 microseconds on.
     int64_t effort = bytes / 65536 + p->n * p->m * p->k / (1 << 20);
-    int64_t most = (int64_t)martlet_pool_threads(threads) * 8;
-    int64_t parts = martlet_min(martlet_min(most, j.panels), martlet_max(effort, 1));
+    int64_t all = martlet_pool_threads(threads);
+    int64_t parts = effort < 2 ? 1 : martlet_min(martlet_round_up(effort, all), all * 8);
+    parts = martlet_min(parts, j.panels);
     martlet_parallel_for((int32_t)parts, threads, multiply_part, &j);
 }

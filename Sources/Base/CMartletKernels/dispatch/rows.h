@@ -3,7 +3,8 @@
 
 // Panels of 16 outputs and tiles of 12 rows, both cut in groups of 32 inputs.
 //
-// A panel is its values, then its scales; a group of 4-bit values is 256 bytes: 4 vectors, lane r
+// A panel is one stream: clusters of two groups (eight for K types) of values, each followed by
+// its scales, so that the processor fetches it ahead. A group of 4-bit values is 256 bytes: 4 vectors, lane r
 // of vector i holding output r's inputs 4i ... 4i+3 in the low nibbles, 4i+16 ... in the high ones.
 // A fifth bit adds 64 bytes (bit i of a byte belongs to quad i), two more 128 (quads 0-3, 4-7).
 // A tile is its values by group and row, then for 8-bit rows a martlet_row_group for each.
@@ -27,7 +28,7 @@ typedef struct {
 } martlet_row_group;
 
 typedef struct {
-    const uint8_t *values, *scales;   // the panel's
+    const uint8_t *values;            // the panel's
     const uint8_t *rows;              // the tile's
     const martlet_row_group *groups;
     int64_t from, to;                 // groups of this pass
@@ -80,21 +81,41 @@ MARTLET_INLINE int64_t martlet_panel_value_bytes(martlet_weights type) {
     }
 }
 
-/// Bytes of the scales of groups groups (a multiple of 8 for K types).
-MARTLET_INLINE int64_t martlet_panel_scale_bytes(martlet_weights type, int64_t groups) {
+/// Groups whose scales lie together.
+MARTLET_INLINE int64_t martlet_panel_cluster(martlet_weights type) {
+    return type <= MARTLET_WEIGHTS_BF16 ? 1 : type <= MARTLET_WEIGHTS_Q8_0 ? 2 : 8;
+}
+
+/// Bytes of a cluster's scales, whole lines.
+MARTLET_INLINE int64_t martlet_panel_scale_bytes(martlet_weights type) {
     switch (type) {
-    case MARTLET_WEIGHTS_Q4_0: case MARTLET_WEIGHTS_Q5_0: case MARTLET_WEIGHTS_Q8_0:
-        return groups * 32;
-    case MARTLET_WEIGHTS_Q4_1: case MARTLET_WEIGHTS_Q5_1: return groups * 64;
-    case MARTLET_WEIGHTS_Q4_K: case MARTLET_WEIGHTS_Q5_K: return groups / 8 * 320;
-    case MARTLET_WEIGHTS_Q6_K: return groups / 8 * 288;
+    case MARTLET_WEIGHTS_Q4_0: case MARTLET_WEIGHTS_Q5_0: case MARTLET_WEIGHTS_Q8_0: return 64;
+    case MARTLET_WEIGHTS_Q4_1: case MARTLET_WEIGHTS_Q5_1: return 128;
+    case MARTLET_WEIGHTS_Q4_K: case MARTLET_WEIGHTS_Q5_K: case MARTLET_WEIGHTS_Q6_K: return 320;
     default: return 0;
     }
 }
 
+MARTLET_INLINE int64_t martlet_panel_cluster_bytes(martlet_weights type) {
+    return martlet_panel_cluster(type) * martlet_panel_value_bytes(type) +
+           martlet_panel_scale_bytes(type);
+}
+
 MARTLET_INLINE int64_t martlet_panel_bytes(martlet_weights type, int64_t groups) {
-    return groups * martlet_panel_value_bytes(type) +
-           martlet_round_up(martlet_panel_scale_bytes(type, groups), 64);
+    return martlet_ceil_div(groups, martlet_panel_cluster(type)) *
+           martlet_panel_cluster_bytes(type);
+}
+
+/// Where a group's values, and its cluster's scales, are in a panel.
+MARTLET_INLINE int64_t martlet_panel_values_at(martlet_weights type, int64_t g) {
+    int64_t cluster = martlet_panel_cluster(type);
+    return g / cluster * martlet_panel_cluster_bytes(type) +
+           g % cluster * martlet_panel_value_bytes(type);
+}
+MARTLET_INLINE int64_t martlet_panel_scales_at(martlet_weights type, int64_t g) {
+    int64_t cluster = martlet_panel_cluster(type);
+    return g / cluster * martlet_panel_cluster_bytes(type) +
+           cluster * martlet_panel_value_bytes(type);
 }
 
 /// What 8-bit rows' sums start at: -zero times the values' sum.

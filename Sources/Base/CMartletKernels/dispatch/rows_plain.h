@@ -64,11 +64,11 @@ TARGET MARTLET_INLINE F NAME(scales_at)(
     F scale;
     switch (type) {
     case MARTLET_WEIGHTS_Q4_1: case MARTLET_WEIGHTS_Q5_1:
-        *second = NAME(halves_at)(s + g * 64 + 32);
-        return NAME(halves_at)(s + g * 64);
+        *second = NAME(halves_at)(s + g % 2 * 64 + 32);
+        return NAME(halves_at)(s + g % 2 * 64);
     case MARTLET_WEIGHTS_Q4_K: case MARTLET_WEIGHTS_Q5_K: {
-        const uint8_t *six = s + g / 8 * 320 + 64 + g % 8 * 32;
-        F d = NAME(halves_at)(s + g / 8 * 320), e = NAME(halves_at)(s + g / 8 * 320 + 32);
+        const uint8_t *six = s + 64 + g % 8 * 32;
+        F d = NAME(halves_at)(s), e = NAME(halves_at)(s + 32);
         for (int i = 0; i < 16; i++) {
             scale[i] = d[i] * six[i];
             (*second)[i] = -e[i] * six[16 + i];
@@ -76,15 +76,15 @@ TARGET MARTLET_INLINE F NAME(scales_at)(
         return scale;
     }
     case MARTLET_WEIGHTS_Q6_K: {
-        const int8_t *eight = (const int8_t *)s + g / 8 * 288 + 32 + g % 8 * 32;
-        F d = NAME(halves_at)(s + g / 8 * 288);
+        const int8_t *eight = (const int8_t *)s + 32 + g % 8 * 32;
+        F d = NAME(halves_at)(s);
         for (int i = 0; i < 16; i++) {
             scale[i] = d[i] * eight[i];
             (*second)[i] = d[i] * eight[16 + i];
         }
         return scale;
     }
-    default: return NAME(halves_at)(s + g * 32);
+    default: return NAME(halves_at)(s + g % 2 * 32);
     }
 }
 
@@ -96,8 +96,9 @@ TARGET static void NAME(blocks)(martlet_weights type, const martlet_rows_tile *t
     NAME(begin)(t, f);
     for (int64_t g = t->from; g < t->to; g++) {
         U w[8];
-        F second = (F)(0.0f), scale = NAME(scales_at)(type, t->scales, g, &second);
-        NAME(unpack)(type, t->values + g * martlet_panel_value_bytes(type), w);
+        const uint8_t *scales = t->values + martlet_panel_scales_at(type, g);
+        F second = (F)(0.0f), scale = NAME(scales_at)(type, scales, g, &second);
+        NAME(unpack)(type, t->values + martlet_panel_values_at(type, g), w);
         const uint8_t *a = t->rows + g * t->size * 32;
         const martlet_row_group *r = t->groups + g * t->size;
         for (int i = 0; i < t->size; i++) {

@@ -105,22 +105,15 @@ static void put_values(martlet_weights type, const group *g, int row, uint8_t *t
 }
 
 static void put_scales(martlet_weights type, const group *g, int64_t at, int row, uint8_t *to) {
-    uint16_t *halves;
-    switch (type) {
-    case MARTLET_WEIGHTS_Q4_0: case MARTLET_WEIGHTS_Q5_0: case MARTLET_WEIGHTS_Q8_0:
-        halves = (uint16_t *)(to + at * 32);
+    if (type <= MARTLET_WEIGHTS_Q8_0) {
+        int has_least = type == MARTLET_WEIGHTS_Q4_1 || type == MARTLET_WEIGHTS_Q5_1;
+        uint16_t *halves = (uint16_t *)(to + at % 2 * (has_least ? 64 : 32));
         halves[row] = g->d;
+        if (has_least) halves[16 + row] = g->least;
         return;
-    case MARTLET_WEIGHTS_Q4_1: case MARTLET_WEIGHTS_Q5_1:
-        halves = (uint16_t *)(to + at * 64);
-        halves[row] = g->d;
-        halves[16 + row] = g->least;
-        return;
-    default: break;
     }
     int is_six = type == MARTLET_WEIGHTS_Q6_K;
-    to += at / 8 * (is_six ? 288 : 320);
-    halves = (uint16_t *)to;
+    uint16_t *halves = (uint16_t *)to;
     halves[row] = g->d;
     if (!is_six) halves[16 + row] = g->least;
     to += (is_six ? 32 : 64) + at % 8 * 32;
@@ -129,7 +122,6 @@ static void put_scales(martlet_weights type, const group *g, int64_t at, int row
 }
 
 static void pack_quantised(const job *j, int64_t panel, uint8_t *to) {
-    uint8_t *scales = to + j->groups * martlet_panel_value_bytes(j->panels);
     int64_t bytes = martlet_weights_block_bytes(j->type);
     int64_t row0 = panel * MARTLET_ROWS_PANEL;
     for (int64_t at = 0; at < j->groups; at++) {
@@ -146,8 +138,8 @@ static void pack_quantised(const job *j, int64_t panel, uint8_t *to) {
             } else {
                 read_k(j->type, x + at / 8 * bytes, (int)(at % 8), &g);
             }
-            put_values(j->panels, &g, row, to + at * martlet_panel_value_bytes(j->panels));
-            put_scales(j->panels, &g, at, row, scales);
+            put_values(j->panels, &g, row, to + martlet_panel_values_at(j->panels, at));
+            put_scales(j->panels, &g, at, row, to + martlet_panel_scales_at(j->panels, at));
         }
     }
 }
