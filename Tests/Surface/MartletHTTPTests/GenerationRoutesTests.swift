@@ -293,7 +293,8 @@ struct GenerationRoutesTests {
         }
     }
 
-    /// For real clients: `MARTLET_TWIN_PORT=9000 swift test --filter servesTwin` serves for a while.
+    /// For real clients: `MARTLET_TWIN_PORT=9000 swift test --filter servesTwin` serves for a
+    /// while.
     @Test(
         "serves the scripted model for clients outside",
         .enabled(if: environment("MARTLET_TWIN_PORT") != nil))

@@ -3,8 +3,8 @@
 
 /// Guesses the next tokens from what followed the same few tokens earlier on.
 ///
-/// Algorithm: prompt lookup decoding (Saxena, 2023). Guesses that fail cost rows, so that a sequence
-/// whose guesses fail often makes fewer of them.
+/// Algorithm: prompt lookup decoding (Saxena, 2023). Guesses that fail cost rows, so that a
+/// sequence whose guesses fail often makes fewer of them.
 struct PromptLookup: Sendable {
     private static let longest = 4
     private static let shortest = 2

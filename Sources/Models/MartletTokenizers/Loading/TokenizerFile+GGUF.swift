@@ -106,7 +106,8 @@ extension TokenizerFile {
     private static let gpt4Tail =
         #"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
-    /// How texts are split into words, by the names that converters write; an empty list is GPT-2's.
+    /// How texts are split into words, by the names that converters write; an empty list is
+    /// GPT-2's.
     private static let preTokenizers: [String: [String]] = [
         "default": [], "gpt-2": [], "gpt2": [], "mpt": [], "olmo": [], "phi-2": [], "jina-es": [],
         "jina-de": [], "roberta-bpe": [],
