@@ -4,9 +4,10 @@
 // Panels of 16 outputs and tiles of 12 rows, both cut in groups of 32 inputs.
 //
 // A panel is one stream: clusters of two groups (eight for K types) of values, each followed by
-// its scales, so that the processor fetches it ahead. A group of 4-bit values is 256 bytes: 4 vectors, lane r
-// of vector i holding output r's inputs 4i ... 4i+3 in the low nibbles, 4i+16 ... in the high ones.
-// A fifth bit adds 64 bytes (bit i of a byte belongs to quad i), two more 128 (quads 0-3, 4-7).
+// its scales, so that the processor fetches it ahead. A group of 4-bit values is 256 bytes: 4
+// vectors, lane r of vector i holding output r's inputs 4i ... 4i+3 in the low nibbles, 4i+16 ...
+// in the high ones. A fifth bit adds 64 bytes (bit i of a byte belongs to quad i), two more 128
+// (quads 0-3, 4-7).
 // A tile is its values by group and row, then for 8-bit rows a martlet_row_group for each.
 #ifndef MARTLET_KERNELS_ROWS_H
 #define MARTLET_KERNELS_ROWS_H
