@@ -72,9 +72,14 @@ static int64_t visible(const martlet_attention_f32_args *a, int64_t b, int64_t i
     return martlet_max(keys, 0);
 }
 
-// Rows of one head lie far apart: the next ones are asked for early.
+// Rows of one head lie far apart, out of the processor's own prefetching: they are asked for early.
+static void fetch_rows(const float *x, int64_t stride, int64_t from, int64_t to, int64_t n) {
+    for (int64_t row = from; row < to; row++)
+        for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + row * stride + i);
+}
+
 static void fetch_row(const float *x, int64_t stride, int64_t n) {
-    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + AHEAD * stride + i);
+    fetch_rows(x, stride, AHEAD, AHEAD + 1, n);
 }
 
 static void to_pairs(const float *x, uint32_t *y, int64_t n) {
@@ -122,10 +127,15 @@ static void pack_head(
         pack_head_narrow(j, k, v, keys, r);
         return;
     }
-    for (int64_t n = 0; n < keys; n += MARTLET_PANEL)
+    for (int64_t n = 0; n < keys; n += MARTLET_PANEL) {
+        int64_t end = martlet_min(n + MARTLET_PANEL, keys);
+        fetch_rows(
+            k, a->k_row_stride, end, martlet_min(end + MARTLET_PANEL, keys), a->head_size);
+        fetch_rows(v, a->v_row_stride, n, end, a->value_size);
         martlet_pack_panel(
-            k + n * a->k_row_stride, 1, a->k_row_stride, a->head_size,
-            martlet_min(MARTLET_PANEL, keys - n), (float *)r->keys + n * a->head_size);
+            k + n * a->k_row_stride, 1, a->k_row_stride, a->head_size, end - n,
+            (float *)r->keys + n * a->head_size);
+    }
     for (int64_t d = 0; d < a->value_size; d += MARTLET_PANEL)
         martlet_pack_panel(
             v + d, a->v_row_stride, 1, keys, martlet_min(MARTLET_PANEL, a->value_size - d),
@@ -269,11 +279,19 @@ static void attention_part(void *context, int32_t part, int32_t parts) {
     int64_t q_end = martlet_min(to * j->block, a->queries);
     int64_t keys = q_end > 0 ? visible(a, b, q_end - 1) : 0;
     room r = room_of(j);
+    const float *q = a->q + b * a->q_batch_stride + h * a->q_head_stride;
+    fetch_rows(
+        q, a->q_row_stride, from * j->block, martlet_min((from + 1) * j->block, q_end),
+        a->head_size);
     pack_head(
         j, a->k + b * a->k_batch_stride + group * a->k_head_stride,
         a->v + b * a->v_batch_stride + group * a->v_head_stride, keys, &r);
-    for (int64_t q0 = from * j->block; q0 < q_end; q0 += j->block)
+    for (int64_t q0 = from * j->block; q0 < q_end; q0 += j->block) {
+        int64_t next = q0 + j->block;
+        fetch_rows(
+            q, a->q_row_stride, next, martlet_min(next + j->block, q_end), a->head_size);
         attend_block(j, b, h, q0, martlet_min(j->block, q_end - q0), keys, &r);
+    }
 }
 
 static void attention(

@@ -10,15 +10,30 @@ typedef struct {
     int average;
 } pool_job;
 
-// Windows of more than TAPS pixels go in several steps, the result so far being one of the pixels.
-static void pool_pixel(const martlet_pool2d_f32_args *a, int average, int64_t p) {
+// How many output pixels from x0's on have all their taps inside the image, as x0's has.
+static int64_t run_length(const martlet_pool2d_f32_args *a, int64_t x0, int64_t ox) {
+    int64_t reach = (a->kernel_width - 1) * a->dilation_width;
+    if (x0 < 0 || x0 + reach >= a->in_width) return 1;
+    return martlet_min((a->in_width - 1 - reach - x0) / a->stride_width + 1, a->out_width - ox);
+}
+
+// Output pixel p and those after it in its line, at most most, that have the same window; gives
+// their number. Windows of more than TAPS pixels go in several steps, the result so far being one
+// of the pixels.
+static int64_t pool_pixels(
+    const martlet_pool2d_f32_args *a, int average, int64_t p, int64_t most) {
     int64_t ox = p % a->out_width, rest = p / a->out_width;
     int64_t oy = rest % a->out_height, n = rest / a->out_height;
     int64_t y0 = oy * a->stride_height - a->pad_top, x0 = ox * a->stride_width - a->pad_left;
-    float *to = a->y + p * a->out_pixel_stride;
     const martlet_kernel_table *table = martlet_table();
     const float *pixels[TAPS];
-    int64_t count = 0, taps = 0;
+    martlet_pool_run run = {
+        .pixels = pixels, .count = 1, .x_step = a->stride_width * a->in_pixel_stride,
+        .y = a->y + p * a->out_pixel_stride, .y_step = a->out_pixel_stride,
+        .channels = a->channels, .average = average, .factor = 1};
+    if (a->kernel_height * a->kernel_width <= TAPS)
+        run.count = martlet_min(run_length(a, x0, ox), most);
+    int64_t count = 0;
     for (int64_t ky = 0; ky < a->kernel_height; ky++)
         for (int64_t kx = 0; kx < a->kernel_width; kx++) {
             int64_t iy = y0 + ky * a->dilation_height, ix = x0 + kx * a->dilation_width;
@@ -27,15 +42,17 @@ static void pool_pixel(const martlet_pool2d_f32_args *a, int average, int64_t p)
             int inside = iy >= 0 && iy < a->in_height && ix >= 0 && ix < a->in_width;
             count += a->count_include_pad ? padded : inside;
             if (!inside) continue;
-            if (taps == TAPS) {
-                table->pool(pixels, taps, average, 1, to, a->channels);
-                pixels[0] = to;
-                taps = 1;
+            if (run.taps == TAPS) {
+                table->pool(&run);
+                pixels[0] = run.y;
+                run.taps = 1;
             }
-            pixels[taps++] =
+            pixels[run.taps++] =
                 a->x + ((n * a->in_height + iy) * a->in_width + ix) * a->in_pixel_stride;
         }
-    table->pool(pixels, taps, average, count ? 1.0f / (float)count : 0, to, a->channels);
+    run.factor = count ? 1.0f / (float)count : 0;
+    table->pool(&run);
+    return run.count;
 }
 
 static void pool_part(void *context, int32_t part, int32_t parts) {
@@ -43,7 +60,7 @@ static void pool_part(void *context, int32_t part, int32_t parts) {
     int64_t from, to;
     martlet_share(
         j->args->batch * j->args->out_height * j->args->out_width, part, parts, &from, &to);
-    for (int64_t p = from; p < to; p++) pool_pixel(j->args, j->average, p);
+    for (int64_t p = from; p < to;) p += pool_pixels(j->args, j->average, p, to - p);
 }
 
 static void run_pool(const martlet_pool2d_f32_args *args, int average, int32_t threads) {

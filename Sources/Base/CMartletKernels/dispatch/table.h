@@ -46,6 +46,17 @@ typedef struct martlet_depthwise_run {
     float low, high;              // the result is held between these
 } martlet_depthwise_run;
 
+/// Neighbouring output pixels of a pool: the maximum of their taps, or their sum times factor.
+typedef struct martlet_pool_run {
+    const float *const *pixels;   // by tap, of the first output pixel
+    int64_t taps;
+    int64_t count, x_step;        // output pixels, and how far the taps of two lie apart
+    float *y;
+    int64_t y_step, channels;
+    int32_t average;
+    float factor;
+} martlet_pool_run;
+
 typedef void (*martlet_tile_function)(const martlet_tile_f32 *tile);
 
 /// Plain loops compiled for a level (dispatch/vector_kernels.h).
@@ -105,10 +116,7 @@ typedef struct martlet_kernel_table {
         const float *weights, float *planes, int64_t plane_stride, int64_t channels);
     void (*winograd_output)(
         const float *planes, int64_t plane_stride, float *out, int64_t count);
-    // One output pixel of count channels: the maximum of the pixels, or their sum times factor.
-    void (*pool)(
-        const float *const *pixels, int64_t taps, int32_t average, float factor, float *y,
-        int64_t count);
+    void (*pool)(const martlet_pool_run *run);
     void (*depthwise)(const martlet_depthwise_run *run);
     // 8 bits (vector_quantize.h): saturate(round(x / scale) + zero) and back, the smallest and
     // largest of values and 0, a row around 128 with its scale, and a sum.

@@ -73,42 +73,34 @@ TARGET static void NAME(depthwise)(const martlet_depthwise_run *r) {
     }
 }
 
-// The maximum or the sum of the given pixels, times factor.
-TARGET static void NAME(pool)(
-    const float *const *pixels, int64_t taps, int32_t average, float factor, float *y,
-    int64_t count) {
-    int64_t c = 0;
-    for (; !average && c + 4 * LANES <= count; c += 4 * LANES) {
-        VECTOR m[4];
-        for (int u = 0; u < 4; u++) m[u] = -3.402823466e38f;
-        for (int64_t t = 0; t < taps; t++)
-#pragma clang loop unroll(full)
-            for (int u = 0; u < 4; u++) {
-                VECTOR v = AT(pixels[t] + c + u * LANES);
-                m[u] = v > m[u] ? v : m[u];
+// One pixel: the maximum or the sum of its taps, times factor.
+TARGET MARTLET_INLINE void NAME(pool_pixel)(
+    const martlet_pool_run *r, int64_t at, const int taps, float *y) {
+    for (int64_t c = 0; c < r->channels; c += LANES) {
+        int64_t size = r->channels - c < LANES ? r->channels - c : LANES;
+#define LOAD(T) (size == LANES ? AT(r->pixels[T] + at + c)                                     \
+                               : NAME(load_rest)(r->pixels[T] + at + c, size, 0))
+        VECTOR v = r->average ? (VECTOR)(0.0f) : (VECTOR)(-3.402823466e38f);
+        if (r->average) {
+            for (int64_t t = 0; t < taps; t++) v += LOAD(t);
+            v *= r->factor;
+        } else
+            for (int64_t t = 0; t < taps; t++) {
+                VECTOR other = LOAD(t);
+                v = other > v ? other : v;
             }
-        for (int u = 0; u < 4; u++) PUT(y + c + u * LANES) = m[u];
-    }
-#define LOAD(P) (size == LANES ? AT(P) : NAME(load_rest)(P, size, 0))
-    for (; c < count; c += LANES) {
-        int64_t size = count - c < LANES ? count - c : LANES;
-        if (average) {
-            VECTOR s = 0;
-            for (int64_t t = 0; t < taps; t++) s += LOAD(pixels[t] + c);
-            s *= factor;
-            if (size == LANES) PUT(y + c) = s;
-            else NAME(store_rest)(y + c, size, s);
-            continue;
-        }
-        VECTOR m = -3.402823466e38f;
-        for (int64_t t = 0; t < taps; t++) {
-            VECTOR v = LOAD(pixels[t] + c);
-            m = v > m ? v : m;
-        }
-        if (size == LANES) PUT(y + c) = m;
-        else NAME(store_rest)(y + c, size, m);
-    }
 #undef LOAD
+        if (size == LANES) PUT(y + c) = v;
+        else NAME(store_rest)(y + c, size, v);
+    }
+}
+
+TARGET static void NAME(pool)(const martlet_pool_run *r) {
+    for (int64_t p = 0; p < r->count; p++) {
+        // Windows of 3x3, the usual ones, are unrolled.
+        if (r->taps == 9) NAME(pool_pixel)(r, p * r->x_step, 9, r->y + p * r->y_step);
+        else NAME(pool_pixel)(r, p * r->x_step, (int)r->taps, r->y + p * r->y_step);
+    }
 }
 
 // What of bias and residual is there is told apart outside the loops: a masked load from address
