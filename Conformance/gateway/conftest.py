@@ -57,7 +57,7 @@ pools:
   one: {{members: [a], attempts: 1, timeout: 1s, breaker: {{calls_min: 1000000}}, outliers: {{failures_in_row: 1000000}}}}
   two: {{members: {members}, attempts: 2, timeout: 1s, breaker: {{calls_min: 1000000}}, outliers: {{failures_in_row: 1000000}}}}
   guarded: {{members: [a], attempts: 1, timeout: 1s, breaker: {{calls_min: 5, failure_share: 0.5, open: 300ms, open_max: 600ms}}}}
-  ejecting: {{members: [a, b], attempts: 2, timeout: 1s, outliers: {{failures_in_row: 3, ejection: 500ms}}, breaker: {{calls_min: 1000000}}}}
+  ejecting: {{members: [a, b], attempts: 2, timeout: 1s, outliers: {{failures_in_row: 3, ejection: 3s}}, breaker: {{calls_min: 1000000}}}}
   big: {{members: [a], attempts: 1, timeout: 20s}}
 models:
   solo: {{versions: {{v1: {{pool: one, model: real, price: {{input: 1, output: 2}}}}}}}}

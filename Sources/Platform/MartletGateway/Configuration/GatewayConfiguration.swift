@@ -45,6 +45,11 @@ package struct GatewayConfiguration: Sendable {
     package struct Price: Sendable, Hashable {
         package var input: Int64
         package var output: Int64
+
+        package init(input: Int64, output: Int64) {
+            self.input = input
+            self.output = output
+        }
     }
 
     package struct Version: Sendable {
@@ -65,6 +70,18 @@ package struct GatewayConfiguration: Sendable {
         package var price: Price?
         package var fallbacks: [Reference] = []
         package var limits: LimitPolicy?
+        package var shadow: Shadow?
+    }
+
+    /// A version that is asked as well, to be compared.
+    package struct Shadow: Sendable {
+        package var version: Reference
+        /// Of the requests, in millionths.
+        package var share = Int(StableHash.parts)
+        /// The primary is asked a second time too, so that its own noise is not charged.
+        package var measuresNoise = false
+        /// Of one event loop.
+        package var concurrencyMax = 8
     }
 
     /// A name that must mean something, and where it was written.

@@ -17,8 +17,9 @@ extension GatewayConfigurationReader {
             return
         }
         guard let section = ConfigurationSection(node, what, problems) else { return }
-        section.allow(["versions", "default", "split", "price", "fallback", "limits"])
+        section.allow(["versions", "default", "split", "price", "fallback", "limits", "shadow"])
         model.limits = readLimits(section)
+        model.shadow = readShadow(section)
         if let node = section["versions"],
             let versions = ConfigurationSection(node, "versions of \(what)", problems)
         {
@@ -59,6 +60,32 @@ extension GatewayConfigurationReader {
         return GatewayConfiguration.Version(
             label: entry.key, position: section["pool"]?.position ?? entry.position, pool: pool,
             remoteModel: section.text("model"), price: readPrice(section))
+    }
+
+    /// `shadow: {to: v2, percent: 10, noise: true, concurrency: 8}`.
+    private func readShadow(_ parent: ConfigurationSection) -> GatewayConfiguration.Shadow? {
+        guard let node = parent["shadow"],
+            let section = ConfigurationSection(node, "shadow of \(parent.name)", problems)
+        else { return nil }
+        section.allow(["to", "percent", "noise", "concurrency"])
+        guard section["to"] != nil else {
+            problems.add("\(section.name) has no to: a version of the model", at: node.position)
+            return nil
+        }
+        guard let version = section.reference("to") else { return nil }
+        var shadow = GatewayConfiguration.Shadow(version: version)
+        var percent = 100.0
+        section.number("percent", 0...100, &percent)
+        shadow.share = Int((percent * 10_000).rounded())
+        section.integer("concurrency", 1...10_000, &shadow.concurrencyMax)
+        if let noise = section["noise"] {
+            switch noise.text {
+            case "true": shadow.measuresNoise = true
+            case "false": shadow.measuresNoise = false
+            default: section.wrong("noise", "true or false", noise)
+            }
+        }
+        return shadow
     }
 
     private func readPrice(_ parent: ConfigurationSection) -> GatewayConfiguration.Price? {

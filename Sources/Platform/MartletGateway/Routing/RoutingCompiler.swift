@@ -139,6 +139,13 @@ struct RoutingCompiler {
     private mutating func compileStandards() {
         for (index, model) in configuration.models.enumerated() {
             let what = "model '\(model.name)'"
+            if let shadow = model.shadow,
+                let version = version(shadow.version, index, "the shadow of \(what)")
+            {
+                tables.models[index].shadow = RoutingTables.Shadow(
+                    version: version, share: shadow.share, measuresNoise: shadow.measuresNoise,
+                    concurrencyMax: shadow.concurrencyMax)
+            }
             if let standard = model.standard {
                 if let action = action(standard, model: index, what, salt: "model/\(model.name)") {
                     tables.models[index].standard = action

@@ -38,6 +38,14 @@ package struct RoutingTables: Sendable {
         package var standard: Action
         package var fallbacks: [Int]
         package var limits: LimitPolicy?
+        package var shadow: Shadow?
+    }
+
+    package struct Shadow: Sendable {
+        package var version: Int
+        package var share: Int
+        package var measuresNoise: Bool
+        package var concurrencyMax: Int
     }
 
     package enum Action: Sendable, Hashable {

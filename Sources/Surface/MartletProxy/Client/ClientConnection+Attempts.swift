@@ -100,8 +100,9 @@ extension ClientConnection {
         connection.begin(self, method: exchange.method)
         var bytes: [UInt8] = []
         swap(&bytes, &loop.scratch)
-        let rename = renaming()
-        var head = RequestHeadComposer(self, connection.pool.identity, rename, at: now)
+        let rename = renaming(to: exchange.version)
+        var head = RequestHeadComposer(
+            self, connection.pool.identity, rename, deadline: exchange.deadline, at: now)
         head.compose(into: &bytes)
         isRequestChunked = head.isChunked
         if isRequestChunked {
@@ -130,9 +131,9 @@ extension ClientConnection {
     }
 
     /// What the model is called at the upstream, when that is not what the client calls it.
-    private func renaming() -> ModelRenaming? {
+    func renaming(to version: Int) -> ModelRenaming? {
         guard let runtime = exchange.runtime, let name = exchange.modelName else { return nil }
-        let remote = runtime.snapshot.tables.versions[exchange.version].remoteModel
+        let remote = runtime.snapshot.tables.versions[version].remoteModel
         guard remote != name else { return nil }
         return ModelRenaming(
             to: remote, range: exchange.scansBody ? exchange.modelRange : nil)

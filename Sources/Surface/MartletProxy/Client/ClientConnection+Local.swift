@@ -72,6 +72,14 @@ extension ClientConnection {
         switch (requestMethod, knownPath) {
         case ("GET", "/admin/usage"):
             answer(.json(shared.ledger.json(currency: runtime.snapshot.tables.currency)))
+        case ("GET", "/admin/compare"):
+            answer(.json(["models": .array(shared.comparisons.models.map { .string($0) })]))
+        case ("GET", let path) where path.hasPrefix("/admin/compare/"):
+            let model = String(path.dropFirst("/admin/compare/".count))
+            guard let report = shared.comparisons.json(model) else {
+                return fail(404, "nothing_compared", "nothing of '\(model)' has been compared")
+            }
+            answer(.json(report))
         case ("GET", "/admin/upstreams"): answer(.json(upstreams(runtime)))
         case ("POST", "/admin/config"), ("PUT", "/admin/config"): replaceConfiguration()
         case ("POST", "/admin/rollback"):

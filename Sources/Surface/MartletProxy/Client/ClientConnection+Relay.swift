@@ -121,6 +121,7 @@ extension ClientConnection: UpstreamUser {
         } else if exchange.readsUsage {
             unsafe exchange.usageScanner.read(body)
         }
+        if exchange.isShadowed { unsafe keepForShadow(body) }
         let isChunked = exchange.isChunked
         if exchange.stage == .holding {
             unsafe ClientConnection.append(body, isChunked: isChunked, to: &exchange.held)

@@ -83,6 +83,9 @@ struct Exchange {
     var inputEstimate = 0
     /// The answer ended in the middle, or nobody was there to take it.
     var isCut = false
+    /// A candidate is asked the same afterwards; `answer` is kept for that.
+    var isShadowed = false
+    var answer: [UInt8] = []
 
     /// Begins another request; keeps its memory.
     mutating func begin(_ runtime: GatewayRuntime, at now: MonotonicInstant) {
@@ -124,5 +127,6 @@ struct Exchange {
         answerBytes = 0
         inputEstimate = 0
         isCut = false
+        isShadowed = false
     }
 }

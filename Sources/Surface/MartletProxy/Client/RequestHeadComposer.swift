@@ -26,17 +26,19 @@ struct RequestHeadComposer {
     private let identity: UpstreamIdentity
     private let rename: ModelRenaming?
     private let now: MonotonicInstant
+    private let deadline: Deadline
     /// The body goes in chunks: its length is not known.
     private(set) var isChunked = false
 
     init(
         _ client: ClientConnection, _ identity: UpstreamIdentity, _ rename: ModelRenaming?,
-        at now: MonotonicInstant
+        deadline: Deadline, at now: MonotonicInstant
     ) {
         self.client = client
         self.identity = identity
         self.rename = rename
         self.now = now
+        self.deadline = deadline
     }
 
     mutating func compose(into bytes: inout [UInt8]) {
@@ -69,7 +71,7 @@ struct RequestHeadComposer {
             appendHexadecimal(client.exchange.requestID, to: &bytes)
         }
         appendTrace(kinds.traceParent, source, &bytes)
-        if let left = client.exchange.deadline.remaining(at: now) {
+        if let left = deadline.remaining(at: now) {
             append("\r\nX-Request-Timeout: ", to: &bytes)
             bytes.append(contentsOf: String(max(left.nanosecondsSaturating / 1_000_000, 1)).utf8)
             append("ms", to: &bytes)

@@ -14,6 +14,8 @@ final class LoopMetrics {
     var failedAttempts = 0
     var cutAnswers = 0
     var gone = 0
+    var shadowsCompared = 0
+    var shadowsDropped = 0
     private(set) var versions: [VersionLabel: VersionCounters] = [:]
     /// By number, in the runtime that is in force.
     @safe @exclusivity(unchecked) private var cache: [VersionCounters?] = []
@@ -55,6 +57,7 @@ final class LoopMetrics {
         var snapshot = MetricsSnapshot()
         snapshot.counts = [
             unauthorized, limited, refused, retries, fallbacks, failedAttempts, cutAnswers, gone,
+            shadowsCompared, shadowsDropped,
         ]
         snapshot.versions = versions.mapValues(\.values)
         return snapshot
@@ -142,7 +145,7 @@ struct DurationHistogram: Sendable {
 struct MetricsSnapshot: Sendable {
     static let names = [
         "unauthorized", "limited", "malformed", "retries", "fallbacks", "failed_attempts",
-        "cut_answers", "clients_gone",
+        "cut_answers", "clients_gone", "shadows_compared", "shadows_dropped",
     ]
     var counts = Array(repeating: 0, count: MetricsSnapshot.names.count)
     var versions: [LoopMetrics.VersionLabel: VersionValues] = [:]

@@ -13,6 +13,8 @@ final class ProxyLoop {
     let eventLoop: any EventLoop
     @safe @exclusivity(unchecked) var random: SeededRandom
     let metrics = LoopMetrics()
+    /// Requests that are being asked of a candidate as well.
+    var shadowsInFlight = 0
     /// Heads and pieces of bodies are put together here; empty between events.
     @safe @exclusivity(unchecked) var scratch: [UInt8] = []
     /// Filled for each decision.

@@ -33,6 +33,7 @@ final class ProxyShared: Sendable {
     /// For upstreams behind TLS.
     let clientTLS: NIOSSLContext?
     let ledger = UsageLedger()
+    let comparisons = ComparisonLedger()
     private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletResilience
+internal import MartletWire
+
+extension ClientConnection {
+    /// Decides whether this request is asked of a candidate as well, off its own way.
+    func decideShadow(_ version: Int, _ runtime: GatewayRuntime) {
+        let tables = runtime.snapshot.tables
+        guard let shadow = tables.models[tables.versions[version].model].shadow,
+            shadow.version != version, exchange.isReplayable, exchange.isBodyComplete,
+            loop.shadowsInFlight < shadow.concurrencyMax,
+            StableHash.place(StableHash.mixed(exchange.requestID &+ 1)) < shadow.share
+        else { return }
+        exchange.isShadowed = true
+        exchange.answer.removeAll(keepingCapacity: true)
+    }
+
+    /// Keeps a copy of the answer, up to a bound above which it is not compared.
+    func keepForShadow(_ bytes: UnsafeRawBufferPointer) {
+        guard exchange.answer.count + bytes.count <= ShadowJob.answerBytesMax else {
+            exchange.isShadowed = false
+            exchange.answer = []
+            return
+        }
+        unsafe exchange.answer.append(contentsOf: bytes)
+    }
+
+    /// The client has its answer: asks the candidate (and, for the noise, the primary once more).
+    func startShadow(at now: MonotonicInstant) {
+        guard exchange.isShadowed, exchange.status == 200, !exchange.isCut,
+            !exchange.isEventStream, exchange.fallbackPlace == 0, let runtime = exchange.runtime
+        else { return }
+        exchange.isShadowed = false
+        let tables = runtime.snapshot.tables
+        let model = tables.models[tables.versions[exchange.version].model]
+        guard let shadow = model.shadow else { return }
+        let primary = ComparedAnswer(
+            status: exchange.status, body: exchange.answer,
+            latency: exchange.began.duration(to: now))
+        let job = ShadowJob(
+            loop, id: RequestIDText.of(exchange.requestID), model: model.name, primary: primary,
+            price: tables.versions[exchange.version].price,
+            candidatePrice: tables.versions[shadow.version].price)
+        job.ask(call(shadow.version, runtime, at: now), isCandidate: true)
+        if shadow.measuresNoise {
+            job.ask(call(exchange.version, runtime, at: now), isCandidate: false)
+        }
+        job.begin()
+    }
+
+    /// The request as a version's upstream gets it; nil when nobody can be asked.
+    private func call(
+        _ version: Int, _ runtime: GatewayRuntime, at now: MonotonicInstant
+    ) -> ShadowCall? {
+        let pool = runtime.pools[runtime.snapshot.tables.versions[version].pool]
+        guard
+            let attempt = pool.begin(
+                .leastLoaded, tried: TriedMembers(), isFirst: false, at: now,
+                using: &loop.random)
+        else { return nil }
+        let identity = pool.members[attempt.member]
+        let rename = renaming(to: version)
+        var bytes: [UInt8] = []
+        var head = RequestHeadComposer(self, identity, rename, deadline: .never, at: now)
+        head.compose(into: &bytes)
+        if let rename, let range = rename.range {
+            bytes += exchange.body[..<range.lowerBound] + rename.quoted
+            bytes += exchange.body[range.upperBound...]
+        } else {
+            bytes += exchange.body
+        }
+        return ShadowCall(pool, attempt, bytes, exchange.method)
+    }
+}
