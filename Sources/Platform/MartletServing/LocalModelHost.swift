@@ -84,7 +84,7 @@ public final class LocalModelHost: ModelHost, Service {
         _ options: ServingOptions, engine: any Engine = NativeEngine(),
         time: any TimeSource = SystemTime()
     ) {
-        self.init(options, engine: engine, time: time, openLanguage: ModelLoader.noLanguage)
+        self.init(options, engine: engine, time: time, openLanguage: ModelLoader.engineLanguage)
     }
 
     /// - Parameter openLanguage: opens decoders.

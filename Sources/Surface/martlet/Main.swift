@@ -22,6 +22,7 @@ struct Main: AsyncParsableCommand {
             BenchCommand.self, ProfileCommand.self, RunCommand.self, InspectCommand.self,
             CompileCommand.self,
             VerifyCommand.self, ConfigCommand.self, GatewayCommand.self, DemoCommand.self,
+            ChatCommand.self,
             DecodeCommand.self,
         ])
 }

@@ -10,6 +10,8 @@ package struct ModelCandidate: Sendable, Hashable {
         case onnxFile(String)
         /// A Hugging Face folder: config.json, model.safetensors, tokenizer.json.
         case encoderFolder(String)
+        /// A decoder's GGUF file.
+        case decoderFile(String)
         /// A version's folder in Triton's layout: what is in it is looked at when it is loaded.
         case folder(String)
     }
@@ -52,7 +54,10 @@ package struct ModelCandidate: Sendable, Hashable {
 
     /// The file or folder that it was found as.
     var path: String {
-        if case .onnxFile(let path)? = versions.first?.location { path } else { folder }
+        switch versions.first?.location {
+        case .onnxFile(let path), .decoderFile(let path): path
+        default: folder
+        }
     }
 }
 

@@ -10,8 +10,12 @@ package typealias LanguageOpener =
     @Sendable (_ path: String, EngineOptions) throws -> sending LanguageModel
 
 extension ModelLoader {
-    package static let noLanguage: LanguageOpener = { path, _ in
-        throw ServingError(.unsupported, "'\(path)': decoders are not supported")
+    /// Decoders on the engine: weights as they are stored, or in int8 where asked for.
+    package static let engineLanguage: LanguageOpener = { path, options in
+        var decoder = DecoderOptions()
+        decoder.precision = options.precision == .int8 ? .int8 : .stored
+        decoder.memoryByteCountMax = options.memoryBytesMax
+        return try LanguageModel.open(path, options: decoder)
     }
 
     /// A language model behind a thread of its own.

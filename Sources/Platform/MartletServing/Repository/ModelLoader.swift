@@ -27,7 +27,7 @@ package struct ModelLoader: Sendable {
     package init(
         engine: any Engine, engineOptions: EngineOptions, time: any TimeSource,
         timekeeper: Timekeeper, workers: WorkerPool, table: ModelTableReference,
-        stageThreads: Int = 2, openLanguage: @escaping LanguageOpener = ModelLoader.noLanguage
+        stageThreads: Int = 2, openLanguage: @escaping LanguageOpener = ModelLoader.engineLanguage
     ) {
         self.engine = engine
         self.engineOptions = engineOptions
@@ -57,6 +57,10 @@ package struct ModelLoader: Sendable {
             let session = try engine.load(.onnxFile(path: path), options: engineOptions)
             return try serve(
                 session, version: version, of: candidate, configuration: configuration)
+        case .decoderFile(let path):
+            return try serve(
+                try openLanguage(path, engineOptions), version: version, of: candidate,
+                configuration: configuration)
         case .encoderFolder(let folder) where LanguageText.isDecoderFolder(folder):
             return try serve(
                 try openLanguage(folder, engineOptions), version: version, of: candidate,
@@ -103,6 +107,8 @@ package struct ModelLoader: Sendable {
         let path = PathName.join(folder, file)
         if FileSystem.isRegularFile(path) { return .onnxFile(path) }
         if RepositoryScanner.isEncoderFolder(folder) { return .encoderFolder(folder) }
+        let decoder = PathName.join(folder, "model.gguf")
+        if FileSystem.isRegularFile(decoder) { return .decoderFile(decoder) }
         throw configuration.invalid("there is no '\(file)' in '\(folder)'")
     }
 

@@ -49,7 +49,7 @@ package struct RepositoryScanner: Sendable {
             }
             guard name != ".", name != "..", !name.contains("/"), FileSystem.isDirectory(path)
             else { continue }
-            for child in [name, name + ".onnx"] {
+            for child in [name, name + ".onnx", name + ".gguf"] {
                 let inner = PathName.join(path, child)
                 if FileSystem.exists(inner), var candidate = try self.child(inner) {
                     candidate.engine = entry.engine
@@ -114,6 +114,15 @@ package struct RepositoryScanner: Sendable {
                 versions: [
                     ModelCandidate.Version(
                         number: 1, location: .onnxFile(path),
+                        fingerprint: RepositoryScanner.fingerprint(path))
+                ])
+        }
+        if path.hasSuffix(".gguf"), FileSystem.isRegularFile(path) {
+            return ModelCandidate(
+                name: String(base.dropLast(".gguf".count)), folder: PathName.directory(path),
+                versions: [
+                    ModelCandidate.Version(
+                        number: 1, location: .decoderFile(path),
                         fingerprint: RepositoryScanner.fingerprint(path))
                 ])
         }
