@@ -65,7 +65,7 @@ struct ChatTemplateTests {
     }
 
     @Test("damaged templates are errors, never the end")
-    func fuzzing() {
+    func templatesFuzz() {
         let seeds = [
             ChatTemplate.plain,
             "{% macro m(a, b=2) %}{{ a | default(b, true) | tojson(indent=2) }}{% endmacro %}{{ m(messages[0].role) }}",

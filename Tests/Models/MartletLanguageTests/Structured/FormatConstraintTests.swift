@@ -128,7 +128,7 @@ struct FormatConstraintTests {
     }
 
     @Test("hostile schemas and expressions end in time")
-    func fuzzing() throws {
+    func compilersFuzz() throws {
         let index = VocabularyIndex(try Self.text())
         fuzz("schemas", seeds: [Self.schema.serialized()], sizeMax: 4096) { bytes in
             _ = try CompiledFormat(.schema(try JSONValue(parsing: bytes)), index)
