@@ -50,21 +50,32 @@ public struct NativeEngine: Engine {
         case .nothing: break
         case .refused(let reason): options.note?("compiled anew, stored plan refused: \(reason)")
         }
+        guard let session = try compileAndKeep(path, importer, store) else {
+            // Gone by now, so that its weights are not in memory twice: the file's pages, which
+            // other processes share, take their place.
+            if case .session(let session) = store.find(path) { return session }
+            return try prepare(importer.graph(path: path), options: options)
+        }
+        return session
+    }
+
+    /// - Returns: the session where its plan could not be stored; nil where it was.
+    private func compileAndKeep(
+        _ path: String, _ importer: ONNXImporter, _ store: PlanStore
+    ) throws -> NativeSession? {
         let (graph, files) = try importer.graphAndFiles(path: path)
-        let session = try prepare(graph, options: options)
+        let session = try prepare(graph, options: store.options)
         do {
             let sources = files.compactMap { path, file in
                 (file as? MappedFile).map { (path, $0) }
             }
             guard sources.count == files.count else { return session }
             try store.keep(session, sources: sources)
+            return nil
         } catch {
-            options.note?("the plan of '\(path)' is not stored: \(error)")
+            store.options.note?("the plan of '\(path)' is not stored: \(error)")
             return session
         }
-        // From the file, whose pages other processes share.
-        guard case .session(let stored) = store.find(path) else { return session }
-        return stored
     }
 
     /// Reads a model and runs the passes, telling of each that changed something.
@@ -108,10 +119,22 @@ public struct NativeEngine: Engine {
         try passes(options).run(on: &graph)
         try prepareBodies(of: &graph, options)
         try checkOperators(graph)
+        letGoOfFiles(graph)
         let session = try NativeSession(
             graph: graph, signature: signature, operators: operators, options: options)
         session.warmUp()
         return session
+    }
+
+    /// Lets the system drop what the passes have read of the model's files.
+    private func letGoOfFiles(_ graph: Graph) {
+        var seen: Set<ObjectIdentifier> = []
+        for tensor in graph.constants.values {
+            guard let file = tensor.storage.lender as? MappedFile,
+                seen.insert(ObjectIdentifier(file)).inserted
+            else { continue }
+            file.advise(.dontNeed)
+        }
     }
 
     /// - Parameter foldedBytesMax: what constant folding may make.

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 package import MartletGraph
+internal import MartletStorage
 internal import MartletTensor
 internal import Synchronization
 
@@ -41,7 +42,8 @@ public final class NativeSession: ProfilingSession, ProfileSource {
 
     /// Bytes of packed weights that lie in a stored plan, which other processes may share.
     package var storedByteCount: Int {
-        root.weights.forms.reduce(0) { $0 + ($1.storage.isBorrowed ? $1.storage.byteCount : 0) }
+        root.weights.forms.filter { $0.storage.lender is MappedFile }
+            .reduce(0) { $0 + $1.storage.byteCount }
     }
 
     /// Bytes of weights in the forms that kernels want.

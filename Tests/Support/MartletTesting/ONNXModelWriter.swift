@@ -16,6 +16,7 @@ package struct ONNXModelWriter {
         var type: String
         var inputs: [String]
         var outputs: [String]
+        var bodies: [(name: String, graph: ONNXModelWriter)]
     }
 
     private var inputs: [(name: String, type: ElementType, sizes: [Size])] = []
@@ -46,40 +47,53 @@ package struct ONNXModelWriter {
         constants.append((name, tensor))
     }
 
-    package mutating func addNode(_ type: String, _ inputs: [String], _ outputs: [String]) {
-        nodes.append(Node(type: type, inputs: inputs, outputs: outputs))
+    /// - Parameter bodies: graphs in attributes, by name.
+    package mutating func addNode(
+        _ type: String, _ inputs: [String], _ outputs: [String],
+        bodies: [(name: String, graph: ONNXModelWriter)] = []
+    ) {
+        nodes.append(Node(type: type, inputs: inputs, outputs: outputs, bodies: bodies))
     }
 
     /// The file's bytes, of operator set 17.
     package var bytes: [UInt8] {
         var writer = ProtobufWriter()
         writer.int64(1, 8)
-        writer.message(7) { graph in
-            for node in nodes {
-                graph.message(1) { writer in
-                    for input in node.inputs { writer.string(1, input) }
-                    for output in node.outputs { writer.string(2, output) }
-                    writer.string(3, "make_\(node.outputs[0])")
-                    writer.string(4, node.type)
-                }
-            }
-            graph.string(2, "test")
-            for constant in constants {
-                graph.message(5) { writer in
-                    for size in constant.tensor.shape { writer.int64(1, Int64(size)) }
-                    writer.int64(2, Int64(constant.tensor.elementType.rawValue))
-                    writer.string(8, constant.name)
-                    writer.bytes(9, unsafe Array(constant.tensor.bytes))
-                }
-            }
-            for input in inputs { graph.message(11) { Self.write(input, to: &$0) } }
-            for output in outputs { graph.message(12) { Self.write(output, to: &$0) } }
-        }
+        writer.message(7) { writeGraph(to: &$0) }
         writer.message(8) { set in
             set.string(1, "")
             set.int64(2, 17)
         }
         return writer.bytes
+    }
+
+    private func writeGraph(to graph: inout ProtobufWriter) {
+        for node in nodes {
+            graph.message(1) { writer in
+                for input in node.inputs { writer.string(1, input) }
+                for output in node.outputs { writer.string(2, output) }
+                writer.string(3, "make_\(node.outputs[0])")
+                writer.string(4, node.type)
+                for body in node.bodies {
+                    writer.message(5) { attribute in
+                        attribute.string(1, body.name)
+                        attribute.message(6) { body.graph.writeGraph(to: &$0) }
+                        attribute.int64(20, 5)
+                    }
+                }
+            }
+        }
+        graph.string(2, "test")
+        for constant in constants {
+            graph.message(5) { writer in
+                for size in constant.tensor.shape { writer.int64(1, Int64(size)) }
+                writer.int64(2, Int64(constant.tensor.elementType.rawValue))
+                writer.string(8, constant.name)
+                writer.bytes(9, unsafe Array(constant.tensor.bytes))
+            }
+        }
+        for input in inputs { graph.message(11) { Self.write(input, to: &$0) } }
+        for output in outputs { graph.message(12) { Self.write(output, to: &$0) } }
     }
 
     private static func write(

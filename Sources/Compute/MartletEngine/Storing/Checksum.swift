@@ -11,11 +11,20 @@ package enum Checksum {
     private static let partByteCount = 1 << 20
     private static let factor: UInt64 = 0x9E37_79B9_7F4A_7C15
 
-    package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    /// - Parameter letGo: is told of each range once it has been read, from any thread.
+    package static func of(
+        _ bytes: UnsafeRawBufferPointer, letGo: (@Sendable (Range<Int>) -> Void)? = nil
+    ) -> UInt64 {
         let parts = (bytes.count + partByteCount - 1) / partByteCount
-        guard parts > 1 else { return unsafe part(bytes, seed: UInt64(bytes.count)) }
+        guard parts > 1 else {
+            defer { letGo?(0..<bytes.count) }
+            return unsafe part(bytes, seed: UInt64(bytes.count))
+        }
         let sums = unsafe PartSums(bytes: bytes, count: parts)
-        KernelPool.parallel(parts: parts) { sums.compute($0) }
+        KernelPool.parallel(parts: parts) { part in
+            let range = sums.compute(part)
+            letGo?(range)
+        }
         return sums.joined(seed: UInt64(bytes.count))
     }
 
@@ -67,11 +76,12 @@ package enum Checksum {
 
     deinit { unsafe sums.deallocate() }
 
-    func compute(_ part: Int) {
+    func compute(_ part: Int) -> Range<Int> {
         let start = part << 20
         let end = min(start + (1 << 20), unsafe bytes.count)
         unsafe sums[part] = Checksum.part(
             UnsafeRawBufferPointer(rebasing: bytes[start..<end]), seed: UInt64(part))
+        return start..<end
     }
 
     func joined(seed: UInt64) -> UInt64 {

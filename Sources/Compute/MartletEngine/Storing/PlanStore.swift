@@ -24,7 +24,7 @@ public struct PlanCacheOptions: Sendable, Hashable {
 /// Keeps optimised graphs and packed weights in files, a model a file.
 ///
 /// Weights are mapped from there read-only, so that all processes that run a model share them.
-/// Steps are not kept: planning takes less than reading them would save (Decisions/0005).
+/// Steps are not kept: planning takes less than reading them would save (Decisions/0006).
 struct PlanStore {
     enum Found {
         case session(NativeSession)
@@ -75,7 +75,6 @@ struct PlanStore {
             }
             sources.append(mapped.region)
         }
-        file.letGoOfSpares()
         var reader = StoredGraphReader(
             file.region(.graph), sources: sources, spares: file.region(.spares),
             data: file.region(.data), operators: operators.schemas)
@@ -150,7 +149,9 @@ struct PlanStore {
             ranges.append(start..<file.byteCount)
         }
         let written = try MappedFile(path: file.temporaryPath)
-        let header = unsafe StoredPlanFile.header(written.bytes, sections: ranges)
+        let header = unsafe StoredPlanFile.header(written.bytes, sections: ranges) {
+            written.advise(.dontNeed, in: $0)
+        }
         try unsafe header.withUnsafeBytes { try unsafe file.overwrite($0, at: 0) }
         try file.commit()
     }

@@ -38,8 +38,9 @@ package struct StoredPlanFile {
     /// Maps a file and checks every byte of it.
     /// - Throws: `StoredPlanError` saying what is wrong; `StorageError` for the file itself.
     init(path: String) throws {
-        file = try MappedFile(path: path)
-        ranges = try StoredPlanFile.check(file.region)
+        let file = try MappedFile(path: path)
+        self.file = file
+        ranges = try StoredPlanFile.check(file.region) { file.advise(.dontNeed, in: $0) }
     }
 
     func region(_ section: Section) -> ByteRegion {
@@ -49,13 +50,13 @@ package struct StoredPlanFile {
             ?? ByteRegion(copying: [])
     }
 
-    /// Gives up the pages of constants that no plan wants for now.
-    func letGoOfSpares() { file.advise(.dontNeed, in: ranges[Section.spares.rawValue]) }
-
     // MARK: Checking
 
+    /// - Parameter letGo: is told of ranges that are not wanted again soon.
     /// - Returns: the sections' ranges.
-    static func check(_ region: ByteRegion) throws(StoredPlanError) -> [Range<Int>] {
+    static func check(
+        _ region: ByteRegion, letGo: @escaping @Sendable (Range<Int>) -> Void
+    ) throws(StoredPlanError) -> [Range<Int>] {
         guard region.count >= headerByteCount else {
             throw StoredPlanError("\(region.count) bytes, too few for a header")
         }
@@ -87,7 +88,13 @@ package struct StoredPlanFile {
                 offset % alignment == 0,
                 let part = region.slice(offset: offset, count: bytes)
             else { throw StoredPlanError("section \(section) lies outside the file") }
-            let found = unsafe Checksum.of(part.bytes)
+            var release: (@Sendable (Range<Int>) -> Void)?
+            if section == .spares {
+                release = { read in
+                    letGo((offset + read.lowerBound)..<(offset + read.upperBound))
+                }
+            }
+            let found = unsafe Checksum.of(part.bytes, letGo: release)
             guard found == expected else {
                 throw StoredPlanError("section \(section) is damaged")
             }
@@ -105,8 +112,10 @@ package struct StoredPlanFile {
     // MARK: Writing
 
     /// The header for sections at these places of a file.
+    /// - Parameter letGo: is told of ranges that have been read.
     package static func header(
-        _ bytes: UnsafeRawBufferPointer, sections: [Range<Int>]
+        _ bytes: UnsafeRawBufferPointer, sections: [Range<Int>],
+        letGo: @escaping @Sendable (Range<Int>) -> Void = { _ in }
     ) -> [UInt8] {
         var writer = StoredBytes()
         writer.raw(magic)
@@ -118,7 +127,11 @@ package struct StoredPlanFile {
             writer.fixed(UInt64(range.lowerBound))
             writer.fixed(UInt64(range.count))
             let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
-            writer.fixed(unsafe Checksum.of(part))
+            let start = range.lowerBound
+            let release: @Sendable (Range<Int>) -> Void = { read in
+                letGo((start + read.lowerBound)..<(start + read.upperBound))
+            }
+            writer.fixed(unsafe Checksum.of(part, letGo: release))
         }
         let checksum = unsafe writer.bytes.withUnsafeBytes { unsafe headerChecksum($0) }
         unsafe withUnsafeBytes(of: checksum.littleEndian) { checksum in
