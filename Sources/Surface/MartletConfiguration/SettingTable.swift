@@ -26,6 +26,9 @@ extension Setting {
             "server.body_bytes_max", .number(1...(1 << 40)), default: .number(64 << 20),
             "largest request body, after decompression"),
         Setting(
+            "server.bodies_bytes_max", .number(1...(1 << 50)), default: .number(1 << 30),
+            "request bodies that a door holds at a time; more are told to come back"),
+        Setting(
             "server.idle_seconds", .number(1...86_400), default: .number(75),
             "how long a connection may stay silent between requests"),
         Setting(

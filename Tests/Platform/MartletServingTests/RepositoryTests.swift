@@ -194,7 +194,7 @@ struct RepositoryTests {
         var options = ServingOptions(paths: [folder.path])
         options.controlMode = .poll
         options.pollInterval = .seconds(5)
-        options.quietPeriod = .milliseconds(400)
+        options.quietPeriod = .milliseconds(1_200)
         let loads = SwapCounters()
         let host = LocalModelHost(options, engine: NumberEngine(loads: loads))
         try await host.start()
@@ -238,7 +238,9 @@ struct RepositoryTests {
         try await host.load(model: "m", configuration: nil, files: [:])
         let counters = SwapCounters()
         let clients = try (0..<2).map { _ in
-            try SwapClient(host: host, counters: counters, request: try request())
+            try SwapClient(
+                host: host, counters: counters, request: try request(),
+                pause: unsafe getenv("MARTLET_SWAPS_FLAT_OUT") == nil ? .microseconds(500) : nil)
         }
         let sending = clients.map { client in Task { try await client.run() } }
         let swapsMin = unsafe getenv("MARTLET_SWAPS").flatMap { unsafe Int(String(cString: $0)) }
@@ -311,16 +313,21 @@ final class SwapCounters: Sendable {
     func stop() { state.withLock { $0.isStopped = true } }
 }
 
-/// Sends in bursts, up to a bound in flight; each answer must be wholly of one version.
+/// Sends in bursts, with pauses or flat out, up to a bound in flight; each answer must be wholly of
+/// one version.
 final class SwapClient: Sendable {
     let host: LocalModelHost
     let counters: SwapCounters
     let request: InferenceRequest
+    let pause: Duration?
 
-    init(host: LocalModelHost, counters: SwapCounters, request: InferenceRequest) throws {
+    init(
+        host: LocalModelHost, counters: SwapCounters, request: InferenceRequest, pause: Duration?
+    ) throws {
         self.host = host
         self.counters = counters
         self.request = request
+        self.pause = pause
     }
 
     func run() async throws {
@@ -329,7 +336,7 @@ final class SwapClient: Sendable {
                 counters.state.withLock { $0.inFlight += 1 }
                 send()
             }
-            try await Task.sleep(for: .microseconds(500))
+            if let pause { try await Task.sleep(for: pause) } else { await Task.yield() }
         }
     }
 

@@ -38,6 +38,28 @@ struct TextModelTests {
         } catch { return error as? ServingError }
     }
 
+    @Test("a folder's files must match the digests beside them")
+    func digests() async throws {
+        let folder = try TestFolder()
+        let encoder = TinyEncoder()
+        try encoder.write(to: folder)
+        let digest = Digest.sha256(encoder.weights()).hexadecimal
+        func start() async throws {
+            var options = ServingOptions(paths: [])
+            options.entries = [.init(path: folder.path, name: "m")]
+            try await LocalModelHost(options).start()
+        }
+        try folder.write("model.safetensors.sha256", digest + "  model.safetensors\n")
+        try await start()
+        try folder.write("model.safetensors.sha256", String(repeating: "0", count: 64))
+        let wrong = await refusal(start)
+        #expect(wrong?.message.contains("has the SHA-256 \(digest), expected 000") == true)
+        folder.remove("model.safetensors.sha256")
+        try folder.write("vocab.txt.sha256", digest)
+        let missing = await refusal(start)
+        #expect(missing?.message.contains("vocab.txt' is missing") == true)
+    }
+
     @Test("each text has its own vector, in the texts' order, whatever their lengths")
     func order() async throws {
         try await serving(TinyEncoder()) { host in

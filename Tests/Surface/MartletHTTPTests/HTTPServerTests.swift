@@ -223,7 +223,18 @@ struct HTTPServerTests {
                 router: Router())
             let error = await #expect(throws: HTTPError.self) { try await second.start() }
             #expect(error?.code == .cannotListen)
-            #expect(error?.message.contains("127.0.0.1:\(running.port)") == true)
+            #expect(
+                error?.message
+                    == "HTTP cannot listen on 127.0.0.1:\(running.port): the port is already in use "
+                    + "by another process")
+            var elsewhere = HTTPServerConfiguration(host: "192.0.2.1", port: 0)
+            elsewhere.door = "metrics"
+            let third = HTTPServer(configuration: elsewhere, router: Router())
+            let foreign = await #expect(throws: HTTPError.self) { try await third.start() }
+            #expect(
+                foreign?.message
+                    == "metrics cannot listen on 192.0.2.1:0: no interface of this machine has this "
+                    + "address")
         }
     }
 }

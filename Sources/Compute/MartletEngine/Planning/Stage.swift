@@ -21,7 +21,7 @@ final class Stage: Sendable {
     let contentInputs: [Int]
     private let inference: ShapeInference
     private let constantBytes: Int
-    private let plans: Mutex<PlanCache>
+    private let plans: Mutex<PlanCache<Plan>>
     private let continuations = Mutex<[[NodeID]: Continuation]>([:])
 
     /// - Parameter weights: packed forms of the graph's constants that are there already.

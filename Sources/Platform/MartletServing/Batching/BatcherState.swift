@@ -129,11 +129,13 @@ package struct BatcherState: ~Copyable {
         package var inputBytes: Int
         /// The caller would rather run the request than wait for a thread to do so.
         package var allowsInlineRun: Bool
+        /// The same, however long the run takes.
+        package var prefersInlineRun: Bool
 
         package init(
             rows: Int = 1, key: BatchKey = BatchKey(), priority: UInt64 = 0,
             timeout: Duration? = nil, deadline: MonotonicInstant? = nil,
-            inputBytes: Int = .max, allowsInlineRun: Bool = false
+            inputBytes: Int = .max, allowsInlineRun: Bool = false, prefersInlineRun: Bool = false
         ) {
             self.rows = rows
             self.key = key
@@ -142,6 +144,7 @@ package struct BatcherState: ~Copyable {
             self.deadline = deadline
             self.inputBytes = inputBytes
             self.allowsInlineRun = allowsInlineRun
+            self.prefersInlineRun = prefersInlineRun
         }
     }
 
@@ -161,7 +164,9 @@ package struct BatcherState: ~Copyable {
             return .refused(.queueFull(waiting: lane.count, retryAfter: retryAfter()))
         }
         item.arrival = now
-        if item.claim.allowsInlineRun, let instance = inlineInstance(for: item, at: now) {
+        if item.claim.allowsInlineRun || item.claim.prefersInlineRun,
+            let instance = inlineInstance(for: item, at: now)
+        {
             return .runHere(instance: instance)
         }
         let wasEmpty = waitingCount == 0
@@ -240,7 +245,8 @@ package struct BatcherState: ~Copyable {
         // With order kept, only when no earlier result is to come.
         guard waitingCount == 0, !idleInstances.isEmpty,
             policy.runsAtOnce(rows: item.claim.rows),
-            inlineRuns.allows(inputBytes: item.claim.inputBytes),
+            item.claim.prefersInlineRun
+                || inlineRuns.allows(inputBytes: item.claim.inputBytes),
             !policy.preservesOrdering || occupiedCount == 0
         else { return nil }
         occupiedCount += 1

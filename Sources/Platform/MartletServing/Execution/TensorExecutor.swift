@@ -38,7 +38,8 @@ package final class TensorExecutor: ModelExecutor {
                     rows: bound.rows, key: bound.key, priority: request.priority,
                     timeout: request.queueTimeout, deadline: request.deadline,
                     inputBytes: bound.tensors.reduce(0) { $0 + $1.byteCount },
-                    allowsInlineRun: request.allowsInlineRun),
+                    allowsInlineRun: request.allowsInlineRun,
+                    prefersInlineRun: request.prefersInlineRun),
                 context: request.context
             ) { [self, id = request.id, outputs = request.outputs] answer, _ in
                 switch answer {

@@ -70,11 +70,10 @@ final class TextExecutor: ModelExecutor {
         }
         let isTaken = workers.submit { [self] in
             do {
-                if cancellation.isCancelled {
-                    throw ServingError(.cancelled, "model '\(model)': the request was cancelled")
-                }
+                try check(cancellation)
                 let encodings = try tracing.withSpan("tokenize", claim.context) {
-                    try encode(try texts(), truncates: claim.truncates)
+                    try encode(
+                        try texts(), truncates: claim.truncates, cancellation: cancellation)
                 }
                 queue(encodings, claim, cancellation: cancellation, completion: answer)
             } catch {
@@ -91,8 +90,13 @@ final class TextExecutor: ModelExecutor {
         return true
     }
 
+    private func check(_ cancellation: Cancellation) throws(ServingError) {
+        guard cancellation.isCancelled else { return }
+        throw ServingError(.cancelled, "model '\(model)': the request was cancelled")
+    }
+
     private func encode(
-        _ sources: [Source], truncates: Bool
+        _ sources: [Source], truncates: Bool, cancellation: Cancellation
     ) throws(ServingError) -> [Encoding] {
         guard !sources.isEmpty else {
             throw ServingError(.invalidArgument, "model '\(model)': there is no text to encode")
@@ -105,6 +109,8 @@ final class TextExecutor: ModelExecutor {
         var encodings: [Encoding] = []
         encodings.reserveCapacity(sources.count)
         for source in sources {
+            // Nobody may wait any more; one text may be long.
+            try check(cancellation)
             do throws(LanguageError) {
                 switch source {
                 case .text(let text):

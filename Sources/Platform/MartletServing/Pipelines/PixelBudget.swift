@@ -6,7 +6,7 @@
 /// A picture of a few kilobytes can decode to hundreds of megabytes, and a queue that is bounded in
 /// requests is not bounded in memory. Who decodes takes a lease first, and waits on its own thread
 /// until there is room: its queue fills up, and the client is told to come back.
-final class PixelBudget: Sendable {
+package final class PixelBudget: Sendable {
     // Sendable: read and written under `monitor` only.
     private final class State: @unchecked Sendable { var taken = 0 }
 
@@ -14,12 +14,12 @@ final class PixelBudget: Sendable {
     private let monitor = Monitor()
     private let state = State()
 
-    init(pixelsMax: Int) {
+    package init(pixelsMax: Int) {
         self.pixelsMax = pixelsMax
     }
 
     /// Waits for room and takes it; what is larger than the whole budget goes alone.
-    func take(_ pixels: Int) -> PixelLease {
+    package func take(_ pixels: Int) -> PixelLease {
         monitor.withLock {
             while state.taken > 0, state.taken > pixelsMax - pixels { monitor.wait() }
             state.taken += pixels
@@ -36,7 +36,7 @@ final class PixelBudget: Sendable {
 }
 
 /// A share of a budget, given back with the last reference to it.
-final class PixelLease: Sendable {
+package final class PixelLease: Sendable {
     private let budget: PixelBudget
     private let pixels: Int
 

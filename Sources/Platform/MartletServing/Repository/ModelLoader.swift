@@ -66,6 +66,7 @@ package struct ModelLoader: Sendable {
                 try openLanguage(folder, engineOptions), version: version, of: candidate,
                 configuration: configuration)
         case .encoderFolder(let folder):
+            try checkDigests(folder, configuration)
             let encoder = try TextEncoder(
                 folder: folder, engine: engine, options: engineOptions,
                 includesHiddenState: false)
@@ -90,6 +91,17 @@ package struct ModelLoader: Sendable {
         guard actual == expected else {
             throw configuration.invalid(
                 "'\(path)' has the SHA-256 \(actual), expected \(expected)")
+        }
+    }
+
+    /// Checks every file of a folder that has its SHA-256 beside it: weights may be in several.
+    private func checkDigests(_ folder: String, _ configuration: ModelConfiguration) throws {
+        for name in try FileSystem.list(folder, limit: 10_000) where name.hasSuffix(".sha256") {
+            let path = PathName.join(folder, String(name.dropLast(".sha256".count)))
+            guard FileSystem.isRegularFile(path) else {
+                throw configuration.invalid("'\(path)' is missing, though its SHA-256 is there")
+            }
+            try checkDigest(path, configuration)
         }
     }
 

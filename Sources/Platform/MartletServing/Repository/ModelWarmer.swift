@@ -46,6 +46,9 @@ package struct ModelWarmer: Sendable {
     private func run(
         _ request: InferenceRequest, on executor: any ModelExecutor
     ) -> Result<InferenceResponse, ServingError>? {
+        var request = request
+        // A loader's thread would only wait for the model's own to be woken and to run it.
+        request.prefersInlineRun = true
         let slot = BlockingSlot<Result<InferenceResponse, ServingError>>()
         guard
             executor.submit(

@@ -65,6 +65,8 @@ public struct InferenceRequest: Sendable {
     /// threads that may not be held up longer but may be held up that long, as event loops; never
     /// for Swift's cooperative pool.
     public var allowsInlineRun = false
+    /// As above, however long the run takes: for threads that have nothing else to do.
+    package var prefersInlineRun = false
 
     public init(
         model: String, version: String? = nil, id: String = "", parameters: Parameters = [:],

@@ -42,7 +42,7 @@ public final class GRPCServer: Service {
         self.configuration = configuration
         environment = ServerEnvironment(
             service: service, limits: configuration.limits, time: time, logger: logger,
-            budget: MessageBudget(bytesMax: configuration.limits.unfinishedBytes),
+            budget: ByteBudget(byteCountMax: configuration.limits.unfinishedBytes),
             tracing: StreamTracing())
         connections = ConnectionRegistry(countMax: configuration.limits.connections)
         self.onBound = onBound
@@ -90,9 +90,10 @@ public final class GRPCServer: Service {
             return try await bootstrap.bind(host: configuration.host, port: configuration.port)
                 .get()
         } catch {
+            let reason = ListenFailure.reason((error as? IOError)?.errnoCode)
             throw GRPCServerError(
                 .cannotListen,
-                "cannot listen on \(configuration.host):\(configuration.port): \(error)",
+                "gRPC cannot listen on \(configuration.host):\(configuration.port): \(reason)",
                 cause: error)
         }
     }

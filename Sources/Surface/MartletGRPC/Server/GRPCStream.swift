@@ -146,9 +146,9 @@ final class GRPCStream {
     private func chargeBuffered() {
         let bytes = machine.isFinished ? 0 : machine.bufferedBytes
         guard bytes != chargedBytes else { return }
-        let isWithin = environment.budget.change(from: chargedBytes, to: bytes)
-        chargedBytes = bytes
-        if !isWithin {
+        if environment.budget.change(from: chargedBytes, to: bytes) {
+            chargedBytes = bytes
+        } else {
             finish(
                 GRPCStatus(
                     .resourceExhausted,

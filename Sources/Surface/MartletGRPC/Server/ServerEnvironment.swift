@@ -10,6 +10,6 @@ struct ServerEnvironment: Sendable {
     let limits: GRPCServer.Limits
     let time: any TimeSource
     let logger: Logger
-    let budget: MessageBudget
+    let budget: ByteBudget
     let tracing: StreamTracing
 }

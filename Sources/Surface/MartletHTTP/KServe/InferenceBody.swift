@@ -22,7 +22,7 @@ package enum InferenceBody {
             throw ServingError(.invalidArgument, "the header is longer than the body")
         }
         var collector = BodyCollector(length: bytes.count, alignedPlace: headerLength ?? 0)
-        unsafe bytes.withUnsafeBytes { unsafe collector.append($0) }
+        unsafe bytes.withUnsafeBytes { _ = unsafe collector.append($0) }
         let body = collector.finish()
         var form: InferenceForm?
         let decoded = try InferenceDecoder.decode(

@@ -16,7 +16,7 @@ package enum TextBody {
 
     private static func body(_ bytes: [UInt8]) -> HTTPBody {
         var collector = BodyCollector(length: bytes.count)
-        unsafe bytes.withUnsafeBytes { unsafe collector.append($0) }
+        unsafe bytes.withUnsafeBytes { _ = unsafe collector.append($0) }
         return collector.finish()
     }
 }

@@ -44,10 +44,16 @@ struct BodyCollector {
 
     var byteCount: Int { count }
 
-    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    /// - Parameter mayGrow: asked before more memory is taken, with how much more.
+    /// - Returns: false when it may not.
+    mutating func append(
+        _ bytes: UnsafeRawBufferPointer, mayGrow: (_ byteCount: Int) -> Bool = { _ in true }
+    ) -> Bool {
         let needed = offset + count + bytes.count
         if needed > storage.byteCount {
-            let larger = TensorStorage(byteCount: max(needed, storage.byteCount * 2))
+            let size = max(needed, storage.byteCount * 2)
+            guard mayGrow(size - storage.byteCount) else { return false }
+            let larger = TensorStorage(byteCount: size)
             unsafe memcpy(larger.base, storage.base, offset + count)
             storage = larger
         }
@@ -55,6 +61,7 @@ struct BodyCollector {
             unsafe memcpy(storage.base + offset + count, base, bytes.count)
         }
         count += bytes.count
+        return true
     }
 
     /// Receives the body's next bytes, at most `countMax`, where they will stay.

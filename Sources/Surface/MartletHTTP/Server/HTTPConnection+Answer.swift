@@ -10,6 +10,7 @@ extension HTTPConnection {
     /// Answers the request that `sequence` counts, unless it has been given up.
     func respond(_ response: consuming HTTPResponse, to sequence: UInt64) {
         guard sequence == self.sequence, let exchange = exchange.take() else { return }
+        releaseBody()
         let status = response.status
         let keepsAlive = exchange.keepsAlive && !shared.isDraining
         let before = gathered.count
@@ -36,7 +37,10 @@ extension HTTPConnection {
     /// Answers what cannot be understood, and closes: where the next request begins is unknown.
     func refuse(_ error: WireError) {
         guard exchange == nil else { return abort() }
-        let response = HTTPResponse.error(error.message, status: error.status)
+        let response =
+            error.status == 503
+            ? HTTPResponse.failure(error, parser.head)
+            : HTTPResponse.error(error.message, status: error.status)
         var answer = Outgoing(
             joined: makeHead(
                 response, id: .made(loopState.makeRequestID()), keepsAlive: false,
@@ -45,6 +49,7 @@ extension HTTPConnection {
         answer.isLast = true
         answer.lingers = true
         collector = nil
+        releaseBody()
         stopReading()
         send(answer)
         shared.metrics.unrouted.record(status: error.status, nanoseconds: 0)

@@ -52,13 +52,18 @@ extension HTTPConnection {
         if isKnownUniquelyReferenced(&responder), let responder {
             // The last holder may have let it go on another thread.
             atomicMemoryFence(ordering: .acquiring)
-            responder.begin(sequence, coding)
+            responder.begin(sequence, coding, holding: takeHeldBytes())
             return responder
         }
         let fresh = HTTPResponder(loop: loop, connection: self)
         responder = fresh
-        fresh.begin(sequence, coding)
+        fresh.begin(sequence, coding, holding: takeHeldBytes())
         return fresh
+    }
+
+    private func takeHeldBytes() -> Int {
+        defer { heldBytes = 0 }
+        return heldBytes
     }
 
     /// Answers what no route takes.
@@ -89,19 +94,17 @@ extension HTTPConnection {
         let work: @Sendable () -> Void = {
             do throws(WireError) {
                 var request = request
-                if isPacked { try request.unpack(bodyBytesMax: bodyBytesMax) }
+                if isPacked { try request.unpack(bodyBytesMax: bodyBytesMax, for: responder) }
                 route.handler(request, responder)
             } catch {
-                responder.complete(
-                    .failure(error.message, status: error.status, request.head))
+                responder.complete(.failure(error, request.head))
             }
         }
         guard isHeavy else { return work() }
         if !shared.workers.submit(work) {
-            var response = HTTPResponse.failure(
-                "too many large requests wait to be read", status: 503, request.head)
-            response.fields.append(HTTPResponse.Field("Retry-After", "1"))
-            responder.complete(response)
+            let error = WireError(
+                .limitExceeded, status: 503, "too many large requests wait to be read")
+            responder.complete(.failure(error, request.head))
         }
     }
 }
@@ -116,11 +119,19 @@ extension HTTPResponse {
             ? .openAI(OpenAIError(status: status, message: message))
             : .error(message, status: status)
     }
+
+    /// As above, for one that could not be read; 503 says when to come back.
+    static func failure(_ error: WireError, _ head: HTTPRequestHead) -> HTTPResponse {
+        var response = failure(error.message, status: error.status, head)
+        if error.status == 503 { response.fields.append(Field("Retry-After", "1")) }
+        return response
+    }
 }
 
 extension HTTPRequest {
     /// Takes the body's compression off.
-    mutating func unpack(bodyBytesMax: Int) throws(WireError) {
+    /// - Parameter responder: holds what it becomes, too.
+    mutating func unpack(bodyBytesMax: Int, for responder: HTTPResponder) throws(WireError) {
         guard let named = head.fields["content-encoding"] else { return }
         guard head.fields.occurrences(of: "content-encoding") == 1,
             let coding = ContentCoding(contentEncoding: named)
@@ -133,11 +144,12 @@ extension HTTPRequest {
         var unpacked: [UInt8] = []
         try unsafe inflater.inflate(body.bytes, appendingTo: &unpacked)
         try inflater.finish()
+        guard responder.hold(unpacked.count) else { throw ServerShared.bodiesAreFull }
         let place =
             head.fields.range(of: "inference-header-content-length")
             .flatMap { head.fields.decimal($0) } ?? 0
         var collector = BodyCollector(length: unpacked.count, alignedPlace: place)
-        unsafe unpacked.withUnsafeBytes { unsafe collector.append($0) }
+        unsafe unpacked.withUnsafeBytes { _ = unsafe collector.append($0) }
         body = collector.finish()
     }
 }

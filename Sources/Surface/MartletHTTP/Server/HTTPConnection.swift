@@ -26,6 +26,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     /// Bytes received and not yet taken apart.
     @safe @exclusivity(unchecked) var inbound = HTTPConnection.nothing
     @safe @exclusivity(unchecked) var collector: BodyCollector?
+    /// The share of the server's budget for the body being collected.
+    @safe @exclusivity(unchecked) var heldBytes = 0
     /// What the head being read, or read last, means.
     @safe @exclusivity(unchecked) var routed: RoutedHead?
     /// What the handler of the last request with that head remembers.
@@ -118,6 +120,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         timer?.cancel()
         timer = nil
         loopState.remove(self)
+        collector = nil
+        releaseBody()
         cancelExchange()
         shared.release()
     }
@@ -211,7 +215,7 @@ final class HTTPConnection: ChannelDuplexHandler {
                         if receiveBody() { continue }
                         return settleReading()
                     }
-                case .head: beginBody()
+                case .head: try beginBody()
                 case .body: break
                 case .end: dispatch()
                 }
@@ -229,7 +233,10 @@ final class HTTPConnection: ChannelDuplexHandler {
             do throws(WireError) {
                 let step = try unsafe parser.step(bytes)
                 if case .body(let range) = step.event {
-                    unsafe collector?.append(UnsafeRawBufferPointer(rebasing: bytes[range]))
+                    let isHeld = unsafe collector?.append(
+                        UnsafeRawBufferPointer(rebasing: bytes[range])
+                    ) { holdBody($0) }
+                    if isHeld == false { throw ServerShared.bodiesAreFull }
                 }
                 return .success(step)
             } catch { return .failure(error) }
@@ -275,7 +282,26 @@ final class HTTPConnection: ChannelDuplexHandler {
         }
     }
 
-    private func beginBody() {
+    /// Counts what is about to be taken for a body; false when all bodies together are too many.
+    private func holdBody(_ byteCount: Int) -> Bool {
+        guard shared.bodies.take(byteCount) else { return false }
+        heldBytes += byteCount
+        return true
+    }
+
+    /// The body has gone, or somebody else counts it.
+    func releaseBody() {
+        guard heldBytes > 0 else { return }
+        shared.bodies.giveBack(heldBytes)
+        heldBytes = 0
+    }
+
+    private func beginBody() throws(WireError) {
+        if let length = parser.head.contentLength, length > ServerShared.uncountedBodyBytesMax,
+            !holdBody(length)
+        {
+            throw ServerShared.bodiesAreFull
+        }
         if routed == nil || !parser.repeatsHead {
             recollection = nil
             routed = RoutedHead(parser.head, shared.router)

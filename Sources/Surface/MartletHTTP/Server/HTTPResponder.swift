@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletServing
 internal import MartletWire
 internal import NIOCore
@@ -20,19 +21,46 @@ public final class HTTPResponder: @unchecked Sendable {
     private let workers: WorkerPool
     @safe @exclusivity(unchecked) private var sequence: UInt64 = 0
     @safe @exclusivity(unchecked) private var coding = ContentCoding.identity
+    /// The share of the server's budget for the request's body.
+    @safe @exclusivity(unchecked) private var heldBytes = 0
+    private let bodies: ByteBudget
     private let isDone = Atomic<Bool>(true)
 
     init(loop: any EventLoop, connection: HTTPConnection) {
         self.loop = loop
         self.connection = NIOLoopBound(connection, eventLoop: loop)
         workers = connection.shared.workers
+        bodies = connection.shared.bodies
     }
 
+    // A handler that let its request go without an answer.
+    deinit { if heldBytes > 0 { bodies.giveBack(heldBytes) } }
+
     /// Makes it the responder of another request, when its last one is answered and forgotten.
-    func begin(_ sequence: UInt64, _ coding: ContentCoding) {
+    /// - Parameter byteCount: what is counted of its body, given back with the answer.
+    func begin(_ sequence: UInt64, _ coding: ContentCoding, holding byteCount: Int) {
+        if heldBytes > 0 { bodies.giveBack(heldBytes) }
+        heldBytes = byteCount
         self.sequence = sequence
         self.coding = coding
         isDone.store(false, ordering: .relaxed)
+    }
+
+    /// Counts more of the request's body, before its handler has it.
+    func hold(_ byteCount: Int) -> Bool {
+        guard bodies.take(byteCount) else { return false }
+        heldBytes += byteCount
+        return true
+    }
+
+    /// Whether this is the first answer, which the caller then delivers.
+    private func claim() -> Bool {
+        guard !isDone.exchange(true, ordering: .acquiringAndReleasing) else { return false }
+        if heldBytes > 0 {
+            bodies.giveBack(heldBytes)
+            heldBytes = 0
+        }
+        return true
     }
 
     /// What a handler left here for the connection's next request: there, if that one's head is the
@@ -44,7 +72,7 @@ public final class HTTPResponder: @unchecked Sendable {
 
     /// Answers the request. Hops to the connection's event loop unless called on it.
     public func complete(_ response: HTTPResponse) {
-        guard !isDone.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        guard claim() else { return }
         if loop.inEventLoop {
             deliver(response)
         } else {
@@ -70,7 +98,7 @@ public final class HTTPResponder: @unchecked Sendable {
 
     /// As above, without a closure's cost where the caller is on the event loop already.
     func complete(writing byteCount: Int, _ answer: consuming some DeferredAnswer) {
-        guard !isDone.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        guard claim() else { return }
         if byteCount <= ServerShared.loopBytesMax, loop.inEventLoop {
             deliver(answer.write(into: connection.value.loopState.takeBytes()))
             return

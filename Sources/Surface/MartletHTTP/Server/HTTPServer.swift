@@ -28,6 +28,9 @@ public final class HTTPServer: Service {
             configuration: configuration, router: router, logger: logger, time: time)
     }
 
+    /// Bytes of bodies that are arriving or not answered yet.
+    package var heldBodyBytes: Int { shared.bodies.byteCount }
+
     /// Serves until told to stop gracefully, or cancelled.
     public func run() async throws {
         _ = try await start()
@@ -76,13 +79,16 @@ public final class HTTPServer: Service {
             }
             let port = listener.localAddress?.port ?? configuration.port
             shared.logger.info(
-                "HTTP listening", metadata: ["host": "\(configuration.host)", "port": "\(port)"])
+                "\(configuration.door) listening",
+                metadata: ["host": "\(configuration.host)", "port": "\(port)"])
             return port
         } catch {
             try? await group.shutdownGracefully()
+            let reason = ListenFailure.reason((error as? IOError)?.errnoCode)
             throw HTTPError(
                 .cannotListen,
-                "cannot listen on \(configuration.host):\(configuration.port): \(error)",
+                "\(configuration.door) cannot listen on \(configuration.host):"
+                    + "\(configuration.port): \(reason)",
                 cause: error)
         }
     }

@@ -16,6 +16,8 @@ public struct HTTPServerConfiguration: Sendable {
         }
     }
 
+    /// What logs call it.
+    public var door = "HTTP"
     public var host: String
     /// 0 takes a free one; `HTTPServer.start` says which.
     public var port: Int
@@ -25,6 +27,9 @@ public struct HTTPServerConfiguration: Sendable {
     /// connections of an event loop.
     public var workerCount: Int
     public var limits: HTTPLimits
+    /// Bytes of all request bodies that are arriving or not answered yet, those of at most 4 KiB
+    /// left out; a body that would pass it is answered with 503. At least one body fits.
+    public var bodiesBytesMax = 1 << 30
     /// Connections beyond this are answered with 503 and closed.
     public var connectionCountMax: Int
     /// Between requests on a connection.

@@ -19,6 +19,8 @@ final class ServerShared: Sendable {
     let time: any TimeSource
     /// For what would hold up an event loop.
     let workers: WorkerPool
+    /// For all bodies that are held.
+    let bodies: ByteBudget
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
 
@@ -30,6 +32,8 @@ final class ServerShared: Sendable {
         self.router = router
         self.logger = logger
         self.time = time
+        bodies = ByteBudget(
+            byteCountMax: max(configuration.bodiesBytesMax, configuration.limits.bodyBytesMax))
         // A connection has at most one request with the workers at a time.
         workers = WorkerPool(
             name: "martlet-http", threads: configuration.workerCount,
@@ -40,6 +44,13 @@ final class ServerShared: Sendable {
     static let loopBytesMax = 64 << 10
     /// Nor are compressed bodies above this unpacked there: they may grow a thousandfold.
     static let loopPackedBytesMax = 1 << 10
+
+    /// Bodies of at most so many bytes are not counted: a connection's own buffers take as much.
+    static let uncountedBodyBytesMax = 4 << 10
+
+    static let bodiesAreFull = WireError(
+        .limitExceeded, status: 503,
+        "the server holds too many bytes of requests that are not answered yet; try again later")
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }
     var connections: Int { connectionCount.load(ordering: .relaxed) }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
+
 /// How a log event becomes a line. Control characters never reach the output raw, so that what a
 /// client sends cannot forge lines or steer a terminal.
 package enum LogLine {
@@ -39,8 +41,7 @@ package enum LogLine {
         return line + "\n"
     }
 
-    /// UTC in RFC 3339 form. Civil date from days: Howard Hinnant, chrono-compatible low-level
-    /// date algorithms, `civil_from_days`.
+    /// UTC in RFC 3339 form.
     package static func timestamp(secondsSinceEpoch: Int, milliseconds: Int) -> String {
         func padded(_ number: Int, _ width: Int = 2) -> String {
             let digits = String(number)
@@ -48,18 +49,9 @@ package enum LogLine {
         }
         let days = Int((Double(secondsSinceEpoch) / 86_400).rounded(.down))
         let second = secondsSinceEpoch - days * 86_400
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        return "\(padded(year, 4))-\(padded(month))-\(padded(day))T\(padded(second / 3_600)):"
-            + "\(padded(second / 60 % 60)):\(padded(second % 60)).\(padded(milliseconds, 3))Z"
+        let date = CivilDate(daysSinceEpoch: days)
+        return "\(padded(date.year, 4))-\(padded(date.month))-\(padded(date.day))T"
+            + "\(padded(second / 3_600)):\(padded(second / 60 % 60)):\(padded(second % 60)).\(padded(milliseconds, 3))Z"
     }
 
     private static func appendQuoted(_ text: String, to line: inout String) {

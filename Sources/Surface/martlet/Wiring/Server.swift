@@ -156,6 +156,7 @@ struct Server {
             AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
             var configuration = httpConfiguration(port: settings.number("server.metrics_port"))
             configuration.threadCount = 1
+            configuration.door = "metrics"
             services.append(
                 HTTPServer(
                     configuration: configuration, router: router,
@@ -167,6 +168,7 @@ struct Server {
     private func grpcConfiguration() -> GRPCServer.Configuration {
         var limits = GRPCServer.Limits()
         limits.messageBytes = settings.number("server.body_bytes_max")
+        limits.unfinishedBytes = settings.number("server.bodies_bytes_max")
         limits.connections = settings.number("server.connections_max")
         limits.bodyTime = .seconds(settings.number("server.request_seconds"))
         limits.drainTime = .seconds(settings.number("server.drain_seconds"))
@@ -184,6 +186,7 @@ struct Server {
         var configuration = HTTPServerConfiguration(host: settings.text("server.host"), port: port)
         configuration.threadCount = settings.number("server.threads")
         configuration.limits.bodyBytesMax = settings.number("server.body_bytes_max")
+        configuration.bodiesBytesMax = settings.number("server.bodies_bytes_max")
         configuration.connectionCountMax = settings.number("server.connections_max")
         configuration.idleTimeout = .seconds(settings.number("server.idle_seconds"))
         configuration.bodyTimeout = .seconds(settings.number("server.request_seconds"))
