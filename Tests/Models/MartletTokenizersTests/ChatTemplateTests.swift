@@ -53,7 +53,7 @@ struct ChatTemplateTests {
             "{{ range(10 ** 15) }}", "{{ 'x' * 10 ** 12 }}",
             "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
             "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-            String(repeating: "(", count: 10_000),
+            "{{ " + String(repeating: "(", count: 10_000),
             String(repeating: "{% if true %}", count: 10_000),
             "{{ " + String(repeating: "not ", count: 10_000) + "1 }}",
             "{{ x" + String(repeating: ".a", count: 10_000) + " }}",

@@ -39,7 +39,7 @@ public struct TemplateLimits: Sendable {
     /// Text that a rendering may make, and any one string in it.
     public var outputBytesMax = 32 << 20
     /// Nodes that a rendering visits; copying text counts too.
-    public var stepsMax = 20_000_000
+    public var stepsMax = 2_000_000
     /// Elements of a list that is made.
     public var elementsMax = 1 << 20
     /// Expressions and blocks inside one another, in the source and through macros.
