@@ -183,6 +183,8 @@ struct RegexCompiler {
         private var low: (UInt64, UInt64) = (0, 0)
         private(set) var wide: Set<Unicode.Scalar> = []
         var isNegated = false
+        /// Every character beyond ASCII.
+        private(set) var hasAllWide = false
 
         mutating func insert(_ scalar: Unicode.Scalar) {
             if scalar.value < 64 {
@@ -199,6 +201,7 @@ struct RegexCompiler {
             low.0 |= zero
             low.1 |= one
             wide.formUnion(other.wide)
+            if other.isNegated { hasAllWide = true }
         }
 
         func hasASCII(_ byte: UInt8) -> Bool {
@@ -222,10 +225,10 @@ struct RegexCompiler {
             automaton.add(from, byte...last, to)
             byte = last + 1
         }
-        if set.isNegated {
+        if set.isNegated != set.hasAllWide {
             // Negated characters beyond ASCII are let through with the others.
             try automaton.addWide(from, to)
-        } else {
+        } else if !set.isNegated {
             for scalar in set.wide { try automaton.add(from, String(Character(scalar)), to) }
         }
     }

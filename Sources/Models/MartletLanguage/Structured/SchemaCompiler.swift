@@ -190,7 +190,7 @@ struct SchemaCompiler {
     ) throws(LanguageError) {
         let pattern = #"-?(0|[1-9][0-9]{0,17})"#
         try RegexCompiler.add(
-            isWhole ? pattern : pattern + #"(\.[0-9]{1,17})?([eE][+-]?[0-9]{1,3})?"#, from, to,
+            isWhole ? pattern : pattern + #"(\.[0-9]{1,17})?([eE][+-]?[0-9]{1,2})?"#, from, to,
             to: &automaton)
     }
 
