@@ -280,12 +280,16 @@ struct SchemaCompiler {
         var empty: State? = try automaton.makeState()
         var filled = try automaton.makeState()
         let inside = try automaton.makeState()
-        automaton.add(from, 0x7B...0x7B, inside)
         if let empty { try space(inside, empty, &automaton) }
         for (name, schema) in members {
             let key = try automaton.makeState()
             let value = try automaton.makeState()
             let after = try automaton.makeState()
+            // Nothing may lead to a value that cannot end.
+            guard try add(schema, value, after, &automaton) else {
+                if required.contains(name) { return false }
+                continue
+            }
             if let empty { automaton.join(empty, key) }
             let comma = try automaton.makeState()
             automaton.add(filled, 0x2C...0x2C, comma)
@@ -293,9 +297,7 @@ struct SchemaCompiler {
             let colon = try automaton.makeState()
             try automaton.add(key, JSONValue.string(name).serialized() + [0x3A], colon)
             try space(colon, value, &automaton)
-            let isPossible = try add(schema, value, after, &automaton)
             if required.contains(name) {
-                guard isPossible else { return false }
                 empty = nil
             } else {
                 automaton.join(filled, after)
@@ -311,6 +313,7 @@ struct SchemaCompiler {
         try space(filled, close, &automaton)
         if let empty { automaton.join(empty, close) }
         automaton.add(close, 0x7D...0x7D, to)
+        automaton.add(from, 0x7B...0x7B, inside)
         return true
     }
 
@@ -326,30 +329,36 @@ struct SchemaCompiler {
         let rest = object["items"] ?? .bool(true)
         var place = try automaton.makeState()
         let inside = try automaton.makeState()
-        automaton.add(from, 0x5B...0x5B, inside)
         try space(inside, place, &automaton)
         let close = try automaton.makeState()
         automaton.add(close, 0x5D...0x5D, to)
+        // Adds no way from `from` when the element is impossible.
         func element(
             _ compiler: inout SchemaCompiler, _ index: Int, _ from: State, _ to: State,
             _ automaton: inout ByteAutomaton
         ) throws(LanguageError) -> Bool {
-            var begin = from
+            let begin = try automaton.makeState()
+            guard
+                try compiler.add(
+                    index < first.count ? first[index] : rest, begin, to, &automaton)
+            else { return false }
             if index > 0 {
                 let comma = try automaton.makeState()
                 automaton.add(from, 0x2C...0x2C, comma)
-                begin = try automaton.makeState()
                 try compiler.space(comma, begin, &automaton)
+            } else {
+                automaton.join(from, begin)
             }
-            return try compiler.add(
-                index < first.count ? first[index] : rest, begin, to, &automaton)
+            return true
         }
         var index = 0
         while index < max(least, most ?? max(least, 1)) {
             if index >= least { try space(place, close, &automaton) }
             let next = try automaton.makeState()
             guard try element(&self, index, place, next, &automaton) else {
-                return index >= least
+                guard index >= least else { return false }
+                automaton.add(from, 0x5B...0x5B, inside)
+                return true
             }
             place = next
             index += 1
@@ -362,6 +371,7 @@ struct SchemaCompiler {
                 automaton.join(again, place)
             }
         }
+        automaton.add(from, 0x5B...0x5B, inside)
         return true
     }
 
