@@ -5,6 +5,8 @@ import base64
 import json
 
 import numpy as np
+import time
+
 import pytest
 
 import models
@@ -33,6 +35,11 @@ def test_unload_and_load(door):
     door.client.unload_model("swapped")
     try:
         assert not door.client.is_model_ready("swapped")
+        # As Triton's, an unload answers while the last requests may still hold the version.
+        deadline = time.monotonic() + 5
+        while any(state == "UNLOADING" for _, state in state_of(door, "swapped")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         assert all(state == "UNAVAILABLE" for _, state in state_of(door, "swapped"))
         with pytest.raises(Exception) as caught:
             door.echo("swapped", ZERO)
