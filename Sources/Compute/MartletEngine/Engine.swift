@@ -33,6 +33,9 @@ public enum EnginePrecision: String, Sendable, CaseIterable, BitwiseCopyable {
     /// Weights as int8 with a scale per output, the values they meet quantised row by row at run
     /// time: a quarter of the memory, up to four times the speed. Measure the model's accuracy.
     case int8
+    /// For each product the narrowest that keeps the model's answers inside a bound, measured
+    /// when the model is loaded (`EngineOptions.calibrate`).
+    case automatic = "auto"
 }
 
 /// Which engine a model runs on.
@@ -54,6 +57,8 @@ public struct EngineOptions: Sendable {
     /// The most times that one run may go through loops' bodies, all loops together.
     public var iterationsMax: Int
     public var precision: EnginePrecision
+    /// Gives what an automatic choice of precisions is measured with; nil takes made-up inputs.
+    public var calibrate: (@Sendable (ModelSource, ModelSignature) throws -> PrecisionCalibration)?
     /// The engine that the model asks for; nil leaves it to who loads.
     public var engine: EngineChoice?
     /// Where compiled models are kept between processes; nil keeps none.

@@ -28,7 +28,7 @@ public struct NativeEngine: Engine {
             case .graph(var graph):
                 // Builders may leave types to us.
                 try graph.inferShapes()
-                return try prepare(graph, options: options)
+                return try prepare(graph, options: options, source)
             }
         } catch let error as GraphError {
             throw EngineError(error)
@@ -41,8 +41,10 @@ public struct NativeEngine: Engine {
 
     private func load(path: String, options: EngineOptions) throws -> NativeSession {
         let importer = ONNXImporter(operators: operators.schemas)
-        guard let cache = options.planCache else {
-            return try prepare(importer.graph(path: path), options: options)
+        // A measured choice depends on more than a stored plan's key says.
+        guard let cache = options.planCache, options.precision != .automatic else {
+            return try prepare(
+                importer.graph(path: path), options: options, .onnxFile(path: path))
         }
         let store = PlanStore(cache: cache, operators: operators, options: options)
         switch store.find(path) {
@@ -54,7 +56,8 @@ public struct NativeEngine: Engine {
             // Gone by now, so that its weights are not in memory twice: the file's pages, which
             // other processes share, take their place.
             if case .session(let session) = store.find(path) { return session }
-            return try prepare(importer.graph(path: path), options: options)
+            return try prepare(
+                importer.graph(path: path), options: options, .onnxFile(path: path))
         }
         return session
     }
@@ -64,7 +67,7 @@ public struct NativeEngine: Engine {
         _ path: String, _ importer: ONNXImporter, _ store: PlanStore
     ) throws -> NativeSession? {
         let (graph, files) = try importer.graphAndFiles(path: path)
-        let session = try prepare(graph, options: store.options)
+        let session = try prepare(graph, options: store.options, .onnxFile(path: path))
         do {
             let sources = files.compactMap { path, file in
                 (file as? MappedFile).map { (path, $0) }
@@ -97,6 +100,9 @@ public struct NativeEngine: Engine {
             observer("import", graph.nodes.reduce(0) { count, _ in count + 1 }, graph)
             try passes(options).run(on: &graph, observer: observer)
             try prepareBodies(of: &graph, options)
+            if let report = try choosePrecisions(in: &graph, graph.signature(), options, source) {
+                observer("choose-precisions", report.narrowCount, graph)
+            }
             return graph
         } catch let error as GraphError {
             throw EngineError(error)
@@ -110,7 +116,9 @@ public struct NativeEngine: Engine {
     /// The passes in their order; some run more than once.
     public var passNames: [String] { passes(EngineOptions()).passes.map(\.name) }
 
-    private func prepare(_ source: Graph, options: EngineOptions) throws -> NativeSession {
+    private func prepare(
+        _ source: Graph, options: EngineOptions, _ origin: ModelSource
+    ) throws -> NativeSession {
         if let violation = source.verify().first {
             throw EngineError(.invalidModel, "graph '\(source.name)': \(violation)")
         }
@@ -119,9 +127,11 @@ public struct NativeEngine: Engine {
         try passes(options).run(on: &graph)
         try prepareBodies(of: &graph, options)
         try checkOperators(graph)
+        let report = try choosePrecisions(in: &graph, signature, options, origin)
         letGoOfFiles(graph)
         let session = try NativeSession(
-            graph: graph, signature: signature, operators: operators, options: options)
+            graph: graph, signature: signature, operators: operators, options: options,
+            precisions: report)
         session.warmUp()
         return session
     }
@@ -135,6 +145,22 @@ public struct NativeEngine: Engine {
             else { continue }
             file.advise(.dontNeed)
         }
+    }
+
+    /// Writes the precisions that were measured to be good enough into the graph, and notes them.
+    private func choosePrecisions(
+        in graph: inout Graph, _ signature: ModelSignature, _ options: EngineOptions,
+        _ source: ModelSource
+    ) throws -> PrecisionReport? {
+        guard options.precision == .automatic else { return nil }
+        let calibration = try options.calibrate?(source, signature) ?? PrecisionCalibration()
+        let choice = PrecisionChooser(
+            graph: graph, signature: signature, operators: operators, options: options,
+            calibration: calibration
+        ).choose()
+        graph = choice.graph
+        options.note?("'\(graph.name)': \(choice.report)")
+        return choice.report
     }
 
     /// - Parameter foldedBytesMax: what constant folding may make.

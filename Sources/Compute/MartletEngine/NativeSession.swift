@@ -14,14 +14,17 @@ public final class NativeSession: ProfilingSession, ProfileSource {
     let root: Stage
     /// Whether every input and output is a tensor.
     let hasTensorsOnly: Bool
+    /// What an automatic choice of precisions came to; nil where none was asked for.
+    public let precisions: PrecisionReport?
     private let constantBytes: Int
     private let profile = Mutex<StepProfile?>(nil)
     private let isProfiling = Atomic<Bool>(false)
 
     init(
         graph: Graph, signature: ModelSignature, operators: OperatorTable, options: EngineOptions,
-        weights: [PackedWeights.Form] = []
+        weights: [PackedWeights.Form] = [], precisions: PrecisionReport? = nil
     ) throws {
+        self.precisions = precisions
         self.signature = signature
         hasTensorsOnly = signature.hasTensorsOnly
         constantBytes = graph.constants.values.reduce(0) { $0 + $1.byteCount }

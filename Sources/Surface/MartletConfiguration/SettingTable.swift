@@ -66,8 +66,8 @@ extension Setting {
             "engine.threads", .number(0...1_024), default: .number(0),
             "threads for kernels; 0 is one per processor"),
         Setting(
-            "engine.precision", .choice(["f32", "bf16", "int8"]), default: .text("f32"),
-            "how products with weights are computed: bf16 and int8 are faster, less exact"),
+            "engine.precision", .choice(["f32", "bf16", "int8", "auto"]), default: .text("f32"),
+            "how products with weights are computed; auto: for each what keeps answers near f32's"),
         Setting(
             "engine.memory_mib_max", .number(1...(1 << 30)), default: .number(16 << 10),
             "most memory a model may take, in MiB"),

@@ -127,6 +127,8 @@ typedef struct martlet_kernel_table {
     void (*range)(const float *x, int64_t n, float *low, float *high);
     float (*quantize_row)(const float *x, uint8_t *y, int64_t n);
     int32_t (*sum_bytes)(const uint8_t *x, int64_t n);
+    void (*unpack_int4)(
+        const uint8_t *x, const float *scales, const float *offsets, float *y, int64_t rows);
 } martlet_kernel_table;
 
 extern const martlet_kernel_table martlet_table_plain;

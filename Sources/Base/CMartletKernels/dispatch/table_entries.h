@@ -14,3 +14,4 @@
     .quantize_row = NAME(quantize_row), .sum_bytes = NAME(sum_bytes),
     .softmax_scores_bf16 = NAME(softmax_scores_bf16), .pairs_to_bf16 = NAME(pairs_to_bf16),
     .winograd_weights = NAME(winograd_weights), .gelu_rough = NAME(gelu_rough),
+    .unpack_int4 = NAME(unpack_int4),

@@ -96,3 +96,20 @@ TARGET static int32_t NAME(sum_bytes)(const uint8_t *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) sum += x[i];
     return (int32_t)sum;
 }
+
+// Rows of 32 4-bit values, column j low and column j + 16 high, as floats.
+TARGET static void NAME(unpack_int4)(
+    const uint8_t *x, const float *scales, const float *offsets, float *y, int64_t rows) {
+    enum { HALF = MARTLET_PANEL / 2, PIECES = HALF / LANES };
+    for (int64_t r = 0; r < rows; r++, x += HALF, y += MARTLET_PANEL)
+        for (int64_t i = 0; i < PIECES; i++) {
+            int64_t at = i * LANES;
+            NAME(byte_lanes) both = *(const NAME(byte_lanes) *)(x + at);
+            VECTOR low = __builtin_convertvector(
+                __builtin_convertvector(both & 15, NAME(word_lanes)), VECTOR);
+            VECTOR high = __builtin_convertvector(
+                __builtin_convertvector(both >> 4, NAME(word_lanes)), VECTOR);
+            PUT(y + at) = low * AT(scales + at) + AT(offsets + at);
+            PUT(y + HALF + at) = high * AT(scales + HALF + at) + AT(offsets + HALF + at);
+        }
+}

@@ -26,6 +26,7 @@
 #include "MartletElementwise.h"
 #include "MartletEmbedding.h"
 #include "MartletGemm.h"
+#include "MartletGemmBlocks.h"
 #include "MartletGemmInteger.h"
 #include "MartletGemmNarrow.h"
 #include "MartletKernelTypes.h"

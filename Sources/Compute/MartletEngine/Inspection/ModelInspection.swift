@@ -39,11 +39,16 @@ public struct ModelInspection: Sendable {
     public var operatorSets: [String] = []
     public var producer = ""
     public var metadata: [(key: String, value: String)] = []
+    /// What an automatic choice of precisions came to.
+    public var precisions: PrecisionReport?
     /// What stands in the way of running the model, with where; empty when it can be run.
     public var problems: [String] = []
 
     /// - Parameter inputShapes: the shapes to plan memory for; nil takes 1 for varying dimensions.
-    public init(_ source: ModelSource, inputShapes: [Shape]? = nil) {
+    public init(
+        _ source: ModelSource, inputShapes: [Shape]? = nil,
+        options: EngineOptions = EngineOptions()
+    ) {
         do {
             switch source {
             case .onnxFile(let path): try read(path: path)
@@ -54,10 +59,11 @@ public struct ModelInspection: Sendable {
             return
         }
         do {
-            let session = try NativeEngine().load(source, options: EngineOptions())
+            let session = try NativeEngine().load(source, options: options)
             guard let session = session as? NativeSession else { return }
             compiledOperators = ModelInspection.counts(
                 session.graph.nodes.map { session.graph.schema(of: $0).description })
+            precisions = session.precisions
             inputs = session.signature.inputs
             outputs = session.signature.outputs
             memory = try session.memoryPlan(inputShapes: inputShapes)

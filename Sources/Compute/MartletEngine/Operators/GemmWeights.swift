@@ -18,7 +18,7 @@ struct GemmWeights: BitwiseCopyable {
     init(_ precision: EnginePrecision, k: Int64, n: Int64) {
         let (count, overflow) = k.multipliedReportingOverflow(by: n)
         let isSmall = !overflow && count < GemmWeights.narrowCountMin
-        self.precision = isSmall ? .float32 : precision
+        self.precision = isSmall || precision == .automatic ? .float32 : precision
         self.k = k
         self.n = n
     }
@@ -26,7 +26,7 @@ struct GemmWeights: BitwiseCopyable {
     /// The kernels' name of the precision; nil for f32.
     var narrowType: martlet_narrow? {
         switch precision {
-        case .float32: nil
+        case .float32, .automatic: nil
         case .bfloat16: MARTLET_NARROW_BF16
         case .int8: MARTLET_NARROW_INT8
         }

@@ -22,23 +22,17 @@ extension NativeOperator {
         try node.produce { output in
             try node.compute { run throws(StepFault) in
                 let (x, at, y) = (run.floats(input), run.floats(grid), run.floats(output))
-                KernelPool.parallel(parts: batch, maximumThreads: Int(run.threads)) { entry in
-                    var taps = GridTaps(rank: rank)
-                    for place in 0..<places {
-                        for axis in 0..<rank {
-                            // The last axis comes first in the grid.
-                            let index = (entry * places + place) * rank + (rank - 1 - axis)
-                            sampler.setTaps(&taps, axis: axis, at[index])
-                        }
-                        taps.combine(sizes: sampler.sizes)
-                        for channel in 0..<channels {
-                            let base = (entry * channels + channel) * plane
-                            var sum: Float = 0
-                            for index in 0..<taps.places.count where taps.places[index] >= 0 {
-                                sum += taps.weights[index] * x[base + taps.places[index]]
-                            }
-                            y[(entry * channels + channel) * places + place] = sum
-                        }
+                // Neighbours are worked out once for all channels, a block of places at a time.
+                let blocks = (places + GridBlock.size - 1) / GridBlock.size
+                KernelPool.parallel(parts: batch * blocks, maximumThreads: Int(run.threads)) {
+                    part in
+                    let (entry, first) = (part / blocks, part % blocks * GridBlock.size)
+                    var block = GridBlock(
+                        sampler, rank: rank, count: Swift.min(GridBlock.size, places - first))
+                    block.fill(at, from: entry * places + first)
+                    for channel in 0..<channels {
+                        let row = entry * channels + channel
+                        block.read(x, from: row * plane, y, to: row * places + first)
                     }
                 }
             }
@@ -169,6 +163,74 @@ private struct GridSampler: Sendable {
         let rest = fmodf(distance, range)
         let isEven = fmodf((distance / range).rounded(.down), 2) == 0
         return (point < low) == isEven ? low + rest : high - rest
+    }
+}
+
+/// The neighbours of some places, and their weights: [neighbour][place].
+private struct GridBlock {
+    static let size = 64
+
+    private let sampler: GridSampler
+    private let rank: Int
+    private let count: Int
+    private let tapCount: Int
+    private var taps: GridTaps
+    private var places: [Int]
+    private var weights: [Float]
+    /// Whether every neighbour lies in the image.
+    private var isWhole = true
+
+    init(_ sampler: GridSampler, rank: Int, count: Int) {
+        self.sampler = sampler
+        self.rank = rank
+        self.count = count
+        let own = sampler.mode == .nearest ? 1 : sampler.mode == .linear ? 2 : 4
+        tapCount = (0..<rank).reduce(1) { product, _ in product * own }
+        taps = GridTaps(rank: rank)
+        places = Array(repeating: -1, count: tapCount * count)
+        weights = Array(repeating: 0, count: tapCount * count)
+    }
+
+    mutating func fill(_ at: Values<Float>, from first: Int) {
+        for place in 0..<count {
+            for axis in 0..<rank {
+                // The last axis comes first in the grid.
+                sampler.setTaps(
+                    &taps, axis: axis, at[(first + place) * rank + (rank - 1 - axis)])
+            }
+            taps.combine(sizes: sampler.sizes)
+            isWhole = isWhole && taps.places.count == tapCount
+            for tap in 0..<taps.places.count {
+                places[tap * count + place] = taps.places[tap]
+                weights[tap * count + place] = taps.weights[tap]
+                isWhole = isWhole && taps.places[tap] >= 0
+            }
+        }
+    }
+
+    /// One channel: places were checked against the image's sizes when they were made.
+    func read(_ x: Values<Float>, from: Int, _ y: Values<Float>, to: Int) {
+        let plane = sampler.sizes.reduce(1, *)
+        precondition(from + plane <= x.count && to + count <= y.count, "element out of range")
+        unsafe places.withUnsafeBufferPointer { places in
+            unsafe weights.withUnsafeBufferPointer { weights in
+                unsafe x.withPointer(from: from) { x in
+                    unsafe y.withPointer(from: to) { y in
+                        for place in 0..<count {
+                            var sum: Float = 0
+                            for tap in 0..<tapCount {
+                                let index = tap &* count &+ place
+                                let source = unsafe places[index]
+                                if isWhole || source >= 0 {
+                                    unsafe sum += weights[index] * x[source]
+                                }
+                            }
+                            unsafe y[place] = sum
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -112,6 +112,7 @@ package struct OperatorTable: Sendable {
         .thresholdedRelu,
         // Products and convolutions
         .attention,
+        .blockMatMul,
         .col2Im,
         .conv,
         .convInteger,

@@ -11,7 +11,8 @@ extension NativeOperator {
         let right = try node.input(3)
         let output = try node.output()
         guard left.shape == output.shape, right.shape == output.shape, left.elementType.isByte,
-            right.elementType.isByte, output.elementType.isByte
+            right.elementType.isByte, output.elementType.isByte,
+            (1...7).allSatisfy({ $0 == 3 || node.optional($0)?.constant != nil })
         else { return try emitWide(node, left, right, output) }
         func number(_ index: Int) throws -> Float {
             guard let operand = node.optional(index), let number = operand.reals?.first,

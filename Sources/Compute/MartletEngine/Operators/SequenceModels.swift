@@ -3,6 +3,7 @@
 
 internal import CMartletKernels
 internal import Glibc
+internal import MartletBase
 internal import MartletGraph
 internal import MartletTensor
 
@@ -41,19 +42,28 @@ extension NativeOperator {
             let (x, y) = (run.floats(input), run.floats(output))
             let (cosines, sines) = (run.floats(cosines), run.floats(sines))
             let positions = positions.map { run.values($0, as: Int64.self) }
-            for token in 0..<(batch * length) {
+            let tokens = batch * length
+            for token in 0..<(positions == nil ? 0 : tokens) {
                 let angle = positions.map { Int($0[token]) } ?? token
                 guard angle >= 0, angle < rows else { throw .indexOutOfRange }
-                for head in 0..<heads {
-                    let lead =
-                        isFlat
-                        ? token * heads + head
-                        : (token / length * heads + head) * length + token % length
-                    let base = lead * size
-                    rotate(
-                        x, y, base, cosines, sines, angle * half, half,
-                        isInterleaved: isInterleaved)
-                    y.copy(x, from: base + turned, to: base + turned, length: size - turned)
+            }
+            // Some 16 000 numbers a part: enough to hide the cost of sharing.
+            let share = Swift.max(16_384 / Swift.max(heads * size, 1), 1)
+            let parts = (tokens + share - 1) / share
+            KernelPool.parallel(parts: parts, maximumThreads: Int(run.threads)) { part in
+                for token in (part * share)..<Swift.min((part + 1) * share, tokens) {
+                    let angle = positions.map { Int($0[token]) } ?? token
+                    for head in 0..<heads {
+                        let lead =
+                            isFlat
+                            ? token * heads + head
+                            : (token / length * heads + head) * length + token % length
+                        let base = lead * size
+                        rotate(
+                            x, y, base, cosines, sines, angle * half, half,
+                            isInterleaved: isInterleaved)
+                        y.copy(x, from: base + turned, to: base + turned, length: size - turned)
+                    }
                 }
             }
         }
@@ -182,14 +192,20 @@ private func rotate(
         unsafe y.withPointer(from: base) { y in
             unsafe cosines.withPointer(from: angle) { cosines in
                 unsafe sines.withPointer(from: angle) { sines in
-                    let step = isInterleaved ? 2 : 1
-                    let other = isInterleaved ? 1 : half
+                    if !isInterleaved {
+                        for index in 0..<half {
+                            let (cosine, sine) = unsafe (cosines[index], sines[index])
+                            let (real, imaginary) = unsafe (x[index], x[index &+ half])
+                            unsafe y[index] = cosine * real - sine * imaginary
+                            unsafe y[index &+ half] = sine * real + cosine * imaginary
+                        }
+                        return
+                    }
                     for index in 0..<half {
                         let (cosine, sine) = unsafe (cosines[index], sines[index])
-                        let real = unsafe x[step * index]
-                        let imaginary = unsafe x[step * index + other]
-                        unsafe y[step * index] = cosine * real - sine * imaginary
-                        unsafe y[step * index + other] = sine * real + cosine * imaginary
+                        let (real, imaginary) = unsafe (x[2 &* index], x[2 &* index &+ 1])
+                        unsafe y[2 &* index] = cosine * real - sine * imaginary
+                        unsafe y[2 &* index &+ 1] = sine * real + cosine * imaginary
                     }
                 }
             }

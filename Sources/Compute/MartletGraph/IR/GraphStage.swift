@@ -10,6 +10,7 @@
 /// | fused operators (domain martlet) | those that files name | any |
 /// | a condition that is a constant | may be | never, its branch stands in its place |
 /// | nodes that nothing reads | may be | never |
+/// | inputs of fused operators (`FusedForm`) | – | as stated |
 /// | captures that are constants | may be | never, bodies hold them |
 public enum GraphStage: Sendable {
     /// What an importer or builder hands over.
@@ -27,6 +28,7 @@ extension Graph {
                 found.append("\(describe(node)): only an import in progress has it")
             }
             guard stage == .optimised else { continue }
+            if let violation = fusedFormViolation(at: node) { found.append(violation) }
             let results = outputs(of: node).compactMap { $0 }
             if results.allSatisfy({ consumers(of: $0).isEmpty && !isOutput($0) }) {
                 found.append("\(describe(node)): nothing reads what it makes")

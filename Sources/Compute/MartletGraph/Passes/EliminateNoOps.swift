@@ -6,23 +6,23 @@ internal import MartletTensor
 /// Removes nodes whose output is their input: identities, casts to the same type, reshapes,
 /// slices, pads and expansions that keep the shape, sums of one, additions of zero; and lets a
 /// reshape of a reshape read the first one's input.
-public struct EliminateNoOps: GraphPass {
+public struct EliminateNoOps: MatchingPass {
     public static let name = "eliminate-no-ops"
 
     public init() {}
 
-    public func run(on graph: inout Graph) throws(GraphError) -> Int {
-        var changes = 0
-        for node in Array(graph.nodes) {
-            if let source = source(of: node, in: graph), let result = graph.result(of: node) {
-                guard canPass(source, for: result, in: graph) else { continue }
-                if graph.replaceUses(of: result, with: source) { graph.removeNode(node) }
-                changes += 1
-            } else if skipReshape(node, in: &graph) {
-                changes += 1
-            }
+    public func matches(_ node: NodeID, in graph: Graph) -> Bool {
+        // What lies before a reshape may go first.
+        graph.schema(of: node) == .reshape || source(of: node, in: graph) != nil
+    }
+
+    public func rewrite(_ node: NodeID, in graph: inout Graph) throws(GraphError) -> Bool {
+        guard let source = source(of: node, in: graph), let result = graph.result(of: node) else {
+            return skipReshape(node, in: &graph)
         }
-        return changes
+        guard canPass(source, for: result, in: graph) else { return false }
+        if graph.replaceUses(of: result, with: source) { graph.removeNode(node) }
+        return true
     }
 
     /// Whether something changes when `source` takes the place of `result`.

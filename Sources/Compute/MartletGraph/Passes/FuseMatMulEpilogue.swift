@@ -17,7 +17,7 @@ public struct FuseMatMulEpilogue: GraphPass {
         }
         // Bias first, then residual, then activation: the order in which the fused form applies
         // them.
-        for fused in [OperatorSchema.fusedMatMul, .quantizedMatMul] {
+        for fused in [OperatorSchema.fusedMatMul, .quantizedMatMul, .blockMatMul] {
             for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
                 if Epilogue.addResidual(at: node, to: fused, in: &graph) { changes += 1 }
             }
@@ -72,7 +72,7 @@ public struct FuseMatMulEpilogue: GraphPass {
         for slot in 0..<2 {
             guard let product = graph.input(slot, of: node), graph.hasSingleUse(product),
                 let before = graph.producer(of: product),
-                [.fusedMatMul, .quantizedMatMul].contains(graph.schema(of: before)),
+                [.fusedMatMul, .quantizedMatMul, .blockMatMul].contains(graph.schema(of: before)),
                 graph.isFloat32(product), graph.input(2, of: before) == nil,
                 graph.input(3, of: before) == nil,
                 graph.attribute("activation", of: before) == nil,

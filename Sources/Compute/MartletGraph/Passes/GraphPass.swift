@@ -55,6 +55,12 @@ public struct PassPipeline: Sendable {
             if verifies, let violation = graph.verify().first {
                 throw GraphError(.invalidModel, "pass '\(pass.name)' left \(violation)")
             }
+            if verifies {
+                for node in graph.nodes {
+                    guard let violation = graph.fusedFormViolation(at: node) else { continue }
+                    throw GraphError(.invalidModel, "pass '\(pass.name)' left \(violation)")
+                }
+            }
             observer?(pass.name, changes, graph)
         }
     }

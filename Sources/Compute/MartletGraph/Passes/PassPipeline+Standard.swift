@@ -16,6 +16,7 @@ extension PassPipeline {
         PassPipeline(
             [
                 DropDeadNodes(), EliminateNoOps(), RecoverQuantizedProducts(),
+                RecoverBlockProducts(),
                 FoldConstants(bytesMax: foldedBytesMax, evaluate: evaluate),
                 InlineConditions(), SimplifyShapes(), EliminateNoOps(), MergeCommonNodes(),
                 FoldBatchNorm(), RecoverLayerNorm(), RecoverGelu(), RecoverAttention(),

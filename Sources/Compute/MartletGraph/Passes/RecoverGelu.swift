@@ -4,38 +4,53 @@
 /// Recognises GELU that an export wrote out, in the erf form x/2 · (1 + erf(x/√2)) and in the tanh
 /// form x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), and the gated forms x · sigmoid(x) and
 /// x · hardSigmoid(x).
-public struct RecoverGelu: GraphPass {
+public struct RecoverGelu: MatchingPass {
     public static let name = "recover-gelu"
 
     public init() {}
 
-    public func run(on graph: inout Graph) throws(GraphError) -> Int {
-        var changes = 0
-        for node in Array(graph.nodes) where !graph.isDead[Int(node.index)] {
-            switch graph.schema(of: node) {
-            case .erf:
-                guard let x = erfArgument(of: node, in: graph),
-                    let end = halfProduct(from: node, x: x, in: graph)
-                else { continue }
-                graph.rewrite(end, as: .gelu, inputs: [x])
-            case .tanh:
-                guard let x = tanhArgument(of: node, in: graph),
-                    let end = halfProduct(from: node, x: x, in: graph)
-                else { continue }
-                graph.rewrite(
-                    end, as: .gelu, inputs: [x], attributes: ["approximate": .string("tanh")])
-            case .sigmoid:
-                guard let (x, end) = gated(node, in: graph) else { continue }
-                graph.rewrite(end, as: .swish, inputs: [x], attributes: ["alpha": .float(1)])
-            case .hardSigmoid:
-                guard isHardSwishGate(node, in: graph), let (x, end) = gated(node, in: graph)
-                else { continue }
-                graph.rewrite(end, as: .hardSwish, inputs: [x])
-            default: continue
+    public func matches(_ node: NodeID, in graph: Graph) -> Bool {
+        form(at: node, in: graph) != nil
+    }
+
+    public func rewrite(_ node: NodeID, in graph: inout Graph) throws(GraphError) -> Bool {
+        guard let form = form(at: node, in: graph) else { return false }
+        graph.rewrite(
+            form.end, as: form.schema, inputs: [form.x], attributes: form.attributes)
+        return true
+    }
+
+    /// The node that ends the form around one, and what stands for it.
+    private struct Form {
+        var end: NodeID
+        var schema: OperatorSchema
+        var x: ValueID
+        var attributes: [String: AttributeValue] = [:]
+    }
+
+    private func form(at node: NodeID, in graph: Graph) -> Form? {
+        switch graph.schema(of: node) {
+        case .erf:
+            guard let x = erfArgument(of: node, in: graph),
+                let end = halfProduct(from: node, x: x, in: graph)
+            else { return nil }
+            return Form(end: end, schema: .gelu, x: x)
+        case .tanh:
+            guard let x = tanhArgument(of: node, in: graph),
+                let end = halfProduct(from: node, x: x, in: graph)
+            else { return nil }
+            return Form(
+                end: end, schema: .gelu, x: x, attributes: ["approximate": .string("tanh")])
+        case .sigmoid:
+            guard let (x, end) = gated(node, in: graph) else { return nil }
+            return Form(end: end, schema: .swish, x: x, attributes: ["alpha": .float(1)])
+        case .hardSigmoid:
+            guard isHardSwishGate(node, in: graph), let (x, end) = gated(node, in: graph) else {
+                return nil
             }
-            changes += 1
+            return Form(end: end, schema: .hardSwish, x: x)
+        default: return nil
         }
-        return changes
     }
 
     /// x of erf(x / √2).

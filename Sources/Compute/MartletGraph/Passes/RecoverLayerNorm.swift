@@ -5,28 +5,31 @@ internal import MartletTensor
 
 /// Recognises a layer normalisation that an export wrote out:
 /// (x - mean(x)) / sqrt(mean((x - mean(x))²) + ε), then · scale + bias where they follow.
-public struct RecoverLayerNorm: GraphPass {
+public struct RecoverLayerNorm: MatchingPass {
     public static let name = "recover-layer-norm"
 
     public init() {}
 
-    public func run(on graph: inout Graph) throws(GraphError) -> Int {
-        var changes = 0
-        for node in Array(graph.nodes)
-        where graph.schema(of: node) == .div && !graph.isDead[Int(node.index)] {
-            if try recover(at: node, in: &graph) { changes += 1 }
-        }
-        return changes
+    public func matches(_ node: NodeID, in graph: Graph) -> Bool {
+        graph.schema(of: node) == .div && normalized(at: node, in: graph) != nil
     }
 
-    private func recover(at division: NodeID, in graph: inout Graph) throws(GraphError) -> Bool {
+    /// What a division normalises, by how much at least, and how many numbers at a time.
+    private func normalized(
+        at division: NodeID, in graph: Graph
+    ) -> (x: ValueID, epsilon: Double, length: Int)? {
         guard let centred = graph.input(0, of: division),
             let subtraction = graph.producer(of: centred, is: .sub),
             let x = graph.input(0, of: subtraction), graph.isFloat32(x),
             let mean = graph.input(1, of: subtraction), isMean(mean, of: x, in: graph),
             let epsilon = epsilon(graph.input(1, of: division), of: x, centred: centred, in: graph),
             let last = graph.dimensions(of: x)?.last?.fixed, last > 0
-        else { return false }
+        else { return nil }
+        return (x, epsilon, last)
+    }
+
+    public func rewrite(_ division: NodeID, in graph: inout Graph) throws(GraphError) -> Bool {
+        guard let (x, epsilon, last) = normalized(at: division, in: graph) else { return false }
         var end = division
         var scale: ValueID?
         var bias: ValueID?

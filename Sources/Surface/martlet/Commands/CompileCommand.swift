@@ -33,9 +33,13 @@ struct CompileCommand: AsyncParsableCommand {
     var planCache = "off"
 
     @Option(
-        help: "With --plan-cache: the precision to keep it in.",
+        help: "f32, bf16, int8 or auto: how products with weights are computed.",
         transform: EnginePrecision.init(option:))
     var precision: EnginePrecision = .float32
+
+    @Option(
+        help: "For --precision auto: inputs to measure with (NAME.npy or test_data_set_N inside).")
+    var calibrate: String?
 
     func run() async throws {
         let work = self
@@ -45,14 +49,16 @@ struct CompileCommand: AsyncParsableCommand {
     private func compile() throws {
         let engine = NativeEngine()
         let names = engine.passNames
-        let known = Set(names + ["import", "all"])
+        let known = Set(names + ["import", "choose-precisions", "all"])
         if let unknown = printAfter.first(where: { !known.contains($0) }) {
             throw CommandFailure(
-                "no pass is called '\(unknown)'; there are import, all, "
+                "no pass is called '\(unknown)'; there are import, choose-precisions, all, "
                     + Set(names).sorted().joined(separator: ", "))
         }
         let wanted = Set(printAfter)
-        let options = EngineOptions(disabledPasses: Set(disablePass))
+        let options = Calibration.options(
+            EngineOptions(disabledPasses: Set(disablePass), precision: precision),
+            given: calibrate, model: model)
         let graph = try engine.compile(ModelOpener.source(model), options: options) {
             pass, changes, graph in
             let count = graph.nodes.reduce(0) { count, _ in count + 1 }

@@ -24,6 +24,15 @@ struct InspectCommand: AsyncParsableCommand {
     @Option(help: "NAME=1x3x224x224: plan memory for this shape (varying dimensions are 1).")
     var shape: [String] = []
 
+    @Option(
+        help: "f32, bf16, int8 or auto: how products with weights are computed.",
+        transform: EnginePrecision.init(option:))
+    var precision: EnginePrecision = .float32
+
+    @Option(
+        help: "For --precision auto: inputs to measure with (NAME.npy or test_data_set_N inside).")
+    var calibrate: String?
+
     func run() async throws {
         let work = self
         let hasProblems = try await OwnThread.run { try work.show() }
@@ -32,10 +41,13 @@ struct InspectCommand: AsyncParsableCommand {
 
     private func show() throws -> Bool {
         let source = try ModelOpener.source(model)
-        var inspection = ModelInspection(source)
+        var options = Calibration.options(
+            EngineOptions(precision: precision), given: calibrate, model: model)
+        options.note = nil
+        var inspection = ModelInspection(source, options: options)
         if !shape.isEmpty {
             let shapes = try ShapeOption.read(shape, inputs: inspection.inputs)
-            inspection = ModelInspection(source, inputShapes: shapes)
+            inspection = ModelInspection(source, inputShapes: shapes, options: options)
         }
         print(describe(inspection))
         return !inspection.problems.isEmpty
@@ -64,6 +76,7 @@ struct InspectCommand: AsyncParsableCommand {
         if !model.compiledOperators.isEmpty {
             lines.append("compiled to  \(InspectCommand.text(model.compiledOperators))")
         }
+        if let precisions = model.precisions { lines.append("precision    \(precisions)") }
         for (key, value) in model.metadata { lines.append("metadata     \(key) = \(value)") }
         if !model.problems.isEmpty {
             lines.append("it cannot be run:")

@@ -48,9 +48,13 @@ struct MeasureOptions: ParsableArguments {
     var threads: Int?
 
     @Option(
-        help: "f32, bf16 or int8: how products with weights are computed.",
+        help: "f32, bf16, int8, or auto: for each product what keeps the answers near f32's.",
         transform: EnginePrecision.init(option:))
     var precision: EnginePrecision = .float32
+
+    @Option(
+        help: "For --precision auto: inputs to measure with (NAME.npy or test_data_set_N inside).")
+    var calibrate: String?
 
     @Option(
         help: "native, onnxruntime, or auto: native where it can.",
@@ -75,9 +79,11 @@ struct MeasureOptions: ParsableArguments {
             })
         return try engine.load(
             ModelOpener.source(model),
-            options: EngineOptions(
-                threads: threads, precision: precision,
-                planCache: PlanCacheSetting.options(planCache), note: MeasureOptions.note))
+            options: Calibration.options(
+                EngineOptions(
+                    threads: threads, precision: precision,
+                    planCache: PlanCacheSetting.options(planCache)),
+                given: calibrate, model: model))
     }
 
     /// A line on standard error.

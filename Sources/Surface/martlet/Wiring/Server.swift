@@ -114,6 +114,7 @@ struct Server {
                 settings.text("engine.plan_cache"),
                 mebibytesMax: settings.number("engine.plan_cache_mib_max")),
             note: { logger.notice("\($0)") })
+        options.engineOptions.calibrate = Calibration.beside
         return options
     }
 

@@ -55,7 +55,14 @@ struct ONNXGraphBuild {
             values[tensor.name] = graph.addConstant(name: tensor.name, constant)
         }
         for sparse in source.sparseInitializers {
-            problems.add(.unsupported, "initialiser '\(sparse.values.name)' is sparse")
+            let name = sparse.values.name
+            guard values[name] == nil else {
+                problems.add(.invalidModel, "initialiser '\(name)' is there twice")
+                continue
+            }
+            let constant = dense(sparse)
+            values[name] =
+                constant.map { graph.addConstant(name: name, $0) } ?? graph.addValue(name: name)
         }
         var inputs: Set<String> = []
         for info in source.inputs {

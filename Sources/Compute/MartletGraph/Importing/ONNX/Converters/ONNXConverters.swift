@@ -80,6 +80,15 @@ enum ONNXConverters {
         "QuickGelu": quickGelu,
         "SkipLayerNormalization": skipLayerNormalization,
         "FusedConv": fusedConv,
+        "QLinearAdd": qLinearBinary,
+        "QLinearMul": qLinearBinary,
+        "QGemm": qGemm,
+        "DynamicQuantizeMatMul": dynamicQuantizeMatMul,
+        "MatMulIntegerToFloat": matMulIntegerToFloat,
+        "QLinearGlobalAveragePool": qLinearGlobalAveragePool,
+        "QLinearSigmoid": qLinearUnary,
+        "QLinearLeakyRelu": qLinearUnary,
+        "MatMulNBits": matMulNBits,
     ]
 
     /// A constant of whole numbers in place of an attribute.
