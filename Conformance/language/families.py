@@ -2,7 +2,7 @@
 """Tiny decoders of every family, with random weights that give clear choices, as transformers saves them."""
 import torch
 from transformers import (Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Phi3Config,
-                          Qwen2Config, Qwen3Config, AutoModelForCausalLM)
+                          MixtralConfig, Qwen2Config, Qwen2MoeConfig, Qwen3Config, Qwen3MoeConfig, AutoModelForCausalLM)
 
 SIZES = dict(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              intermediate_size=160, vocab_size=331, max_position_embeddings=512,
@@ -33,6 +33,9 @@ def families():
     yield "qwen3", Qwen3Config(**s, head_dim=32), {}
     yield "gemma2", Gemma2Config(**{**s, "tie_word_embeddings": True, "num_hidden_layers": 4}, head_dim=32, query_pre_attn_scalar=24, sliding_window=24, attn_logit_softcapping=20.0, final_logit_softcapping=15.0), {}
     yield "gemma3", Gemma3TextConfig(**{**s, "tie_word_embeddings": True, "num_hidden_layers": 7}, head_dim=32, query_pre_attn_scalar=32, sliding_window=24), {}
+    yield "mixtral", MixtralConfig(**s, num_local_experts=5, num_experts_per_tok=2, sliding_window=None), {}
+    yield "qwen2-moe", Qwen2MoeConfig(**s, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=48, shared_expert_intermediate_size=80), {}
+    yield "qwen3-moe", Qwen3MoeConfig(**s, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=48, head_dim=32, norm_topk_prob=True, mlp_only_layers=[1]), {}
     yield "phi3", Phi3Config(**s, pad_token_id=0, sliding_window=None), {}
     yield "phi3-window", Phi3Config(**s, pad_token_id=0, sliding_window=30), {}
 

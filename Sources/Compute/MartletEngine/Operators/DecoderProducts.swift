@@ -40,7 +40,7 @@ extension NativeOperator {
                 epsilon: node.float("epsilon", default: 1e-5)))
     }
 
-    private static func rowsType(_ node: Lowering) throws -> martlet_rows {
+    static func rowsType(_ node: Lowering) throws -> martlet_rows {
         switch node.string("kind") {
         case "f32": return MARTLET_ROWS_F32
         case "bf16": return MARTLET_ROWS_BF16
@@ -52,7 +52,7 @@ extension NativeOperator {
         }
     }
 
-    private static func rowsSource(_ node: Lowering) throws -> martlet_rows_source {
+    static func rowsSource(_ node: Lowering) throws -> martlet_rows_source {
         switch node.string("source") {
         case "": return MARTLET_ROWS_PLAIN
         case "Norm": return MARTLET_ROWS_NORM

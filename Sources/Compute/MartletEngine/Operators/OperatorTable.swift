@@ -157,6 +157,7 @@ package struct OperatorTable: Sendable {
         // Language models
         .causalConvWithState,
         .embedRows,
+        .expertRows,
         .flexAttention,
         .linearAttention,
         .multiplyRows,

@@ -75,6 +75,17 @@ extension OperatorSchema {
             0, .float32, [context.rows(0), Dimension(context.positive("outputs"))])
     }
 
+    /// Each row through the `chosen` best of `experts` feed-forward parts, by the softmax of its
+    /// scores. Inputs: X [R, W], scores [R, experts], extents, residual?, a shared expert's result
+    /// [R, W]? and its gate [R, 1]? (before the sigmoid), then gate, up and down weights of each
+    /// expert. `inputs`, `inner`, `normalizes`, and as for products `kind`, `format`, `panels`,
+    /// `source`. Output: as X.
+    public static let expertRows = OperatorSchema(
+        "ExpertRows", domain: "martlet"
+    ) { context throws(GraphError) in
+        try context.setOutput(0, .float32, context.dimensions(0))
+    }
+
     /// residual + rms norm. Inputs: X [R, W], weight [W], extents, residual [R, W]?. `epsilon`.
     public static let normRows = OperatorSchema(
         "NormRows", domain: "martlet"

@@ -53,8 +53,40 @@ struct DecoderWeights {
     mutating func take(
         _ part: DecoderPart, layer: Int? = nil, suffix: String = "weight", _ dimensions: [Int]
     ) -> StoredTensor? {
-        guard let found = find(part, layer: layer, suffix: suffix) else {
-            note("'\(name(part, layer: layer, suffix: suffix))' \(dimensions) is missing")
+        let found = find(part, layer: layer, suffix: suffix)
+        return checked(found, name(part, layer: layer, suffix: suffix), dimensions)
+    }
+
+    /// One expert's weight: a tensor of its own, or in GGUF a slice of all experts'.
+    mutating func takeExpert(
+        _ part: ExpertPart, _ expert: Int, of experts: Int, layer: Int, _ dimensions: [Int]
+    ) -> StoredTensor? {
+        switch source {
+        case .gguf(let file):
+            let name = "blk.\(layer).\(part.ggufName).weight"
+            guard var all = file[name].map({ StoredTensor($0) }),
+                all.dimensions == [experts] + dimensions,
+                let bytes = all.bytes.slice(
+                    offset: expert * (all.bytes.count / experts), count: all.bytes.count / experts)
+            else { return checked(nil, name, [experts] + dimensions) }
+            all.dimensions = dimensions
+            all.bytes = bytes
+            return checked(all, name, dimensions)
+        case .safetensors(let model):
+            let candidates = [
+                "mlp.experts.\(expert).\(part.rawValue)",
+                "block_sparse_moe.experts.\(expert).\(part.mixtralName)",
+            ].map { prefix + "layers.\(layer).\($0).weight" }
+            let found = candidates.lazy.compactMap { model[$0] }.first
+            return checked(found.map { StoredTensor($0) }, candidates[0], dimensions)
+        }
+    }
+
+    private mutating func checked(
+        _ found: StoredTensor?, _ name: String, _ dimensions: [Int]
+    ) -> StoredTensor? {
+        guard let found else {
+            note("'\(name)' \(dimensions) is missing")
             return nil
         }
         guard found.dimensions == dimensions else {
@@ -85,6 +117,29 @@ struct DecoderWeights {
     }
 }
 
+/// An expert's matrices. Raw values are Qwen's names.
+enum ExpertPart: String, CaseIterable {
+    case gate = "gate_proj"
+    case up = "up_proj"
+    case down = "down_proj"
+
+    var mixtralName: String {
+        switch self {
+        case .gate: "w1"
+        case .up: "w3"
+        case .down: "w2"
+        }
+    }
+
+    var ggufName: String {
+        switch self {
+        case .gate: "ffn_gate_exps"
+        case .up: "ffn_up_exps"
+        case .down: "ffn_down_exps"
+        }
+    }
+}
+
 /// What a decoder's weights are for. Raw values are Hugging Face's names.
 enum DecoderPart: String {
     case embedding = "embed_tokens"
@@ -108,6 +163,12 @@ enum DecoderPart: String {
     case up = "mlp.up_proj"
     case gateUp = "mlp.gate_up_proj"
     case down = "mlp.down_proj"
+    case router = "mlp.gate"
+    case mixtralRouter = "block_sparse_moe.gate"
+    case sharedGate = "mlp.shared_expert.gate_proj"
+    case sharedUp = "mlp.shared_expert.up_proj"
+    case sharedDown = "mlp.shared_expert.down_proj"
+    case sharedRouter = "mlp.shared_expert_gate"
 
     var safetensorsName: String {
         self == .attentionPostNorm ? DecoderPart.secondNorm.rawValue : rawValue
@@ -132,6 +193,11 @@ enum DecoderPart: String {
         case .gate: "ffn_gate"
         case .up, .gateUp: "ffn_up"
         case .down: "ffn_down"
+        case .router, .mixtralRouter: "ffn_gate_inp"
+        case .sharedGate: "ffn_gate_shexp"
+        case .sharedUp: "ffn_up_shexp"
+        case .sharedDown: "ffn_down_shexp"
+        case .sharedRouter: "ffn_gate_inp_shexp"
         }
     }
 }

@@ -8,6 +8,9 @@ extension DecoderBuilder {
     mutating func layer(_ input: ValueID, _ layer: Int) -> ValueID {
         let attended = attention(input, layer)
         let second: DecoderPart = configuration.hasPostNorms ? .feedForwardNorm : .secondNorm
+        if let experts = configuration.experts, !experts.plainLayers.contains(layer) {
+            return mixture(attended, second, experts, layer)
+        }
         return feedForward(normed(attended, second, layer: layer), residual: attended, layer)
     }
 
@@ -74,22 +77,29 @@ extension DecoderBuilder {
         if shape.hasMergedWeights {
             both = linear(input, [(.gateUp, 2 * size)], layer: layer)
         } else {
-            let parts: [(part: DecoderPart, outputs: Int)] = [(.gate, size), (.up, size)]
-            if canMerge(parts, layer: layer) {
-                both = linear(input, parts, layer: layer, hasBias: shape.hasFeedForwardBias)
-            } else {
-                let sides = parts.map {
-                    linear(input, [$0], layer: layer, hasBias: shape.hasFeedForwardBias)
-                }
-                both = graph.apply(
-                    .concat, sides[0], sides[1], name: "layers.\(layer).gate_up",
-                    attributes: ["axis": .int(1)])
-            }
+            both = sideBySide(
+                input, [(.gate, size), (.up, size)], layer: layer,
+                hasBias: shape.hasFeedForwardBias)
         }
         return added(
             Activation(value: both, width: size, source: shape.activation.rawValue), .down,
             norm: .feedForwardPostNorm, hasBias: shape.hasFeedForwardBias, residual: residual,
             layer)
+    }
+
+    /// Two products' outputs side by side: from one where one can give them.
+    mutating func sideBySide(
+        _ input: Activation, _ parts: [(part: DecoderPart, outputs: Int)], layer: Int,
+        hasBias: Bool = false
+    ) -> ValueID {
+        if canMerge(parts, layer: layer) {
+            return linear(input, parts, layer: layer, hasBias: hasBias)
+        }
+        let sides = parts.map { linear(input, [$0], layer: layer, hasBias: hasBias) }
+        return graph.apply(
+            .concat, sides[0], sides[1],
+            name: "layers.\(layer).\(parts[0].part.ggufName)+\(parts[1].part.ggufName)",
+            attributes: ["axis": .int(1)])
     }
 
     /// residual + part(input), through a norm where the family has one there.

@@ -134,9 +134,9 @@ struct DecoderBuilder {
         return vector(found) { $0 + offset }
     }
 
-    /// residual + norm(value).
+    /// norm(value), added to the residual where there is one.
     mutating func addNormed(
-        _ value: ValueID, _ part: DecoderPart, layer: Int, residual: ValueID
+        _ value: ValueID, _ part: DecoderPart, layer: Int, residual: ValueID?
     ) -> ValueID {
         let weight = normWeight(part, layer: layer, size: configuration.hiddenSize)
         return graph.apply(
@@ -229,7 +229,7 @@ struct DecoderBuilder {
 
     // MARK: Constants
 
-    private mutating func matrix(_ stored: StoredTensor) -> ValueID {
+    mutating func matrix(_ stored: StoredTensor) -> ValueID {
         do {
             return graph.addConstant(name: stored.name, try stored.matrix())
         } catch {

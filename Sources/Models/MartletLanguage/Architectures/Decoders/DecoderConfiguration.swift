@@ -54,6 +54,19 @@ package struct DecoderConfiguration: Sendable, Hashable {
     package var logitSoftcap: Float = 0
     package var attentionScale: Float = 0
     package var embeddingScale: Float = 1
+    package var experts: Experts?
+
+    /// Feed-forward parts of which each token goes through a few.
+    package struct Experts: Sendable, Hashable {
+        package var count: Int
+        package var chosen: Int
+        package var innerSize: Int
+        /// The size of one that every token goes through; 0 where there is none.
+        package var sharedSize = 0
+        package var normalizes = true
+        /// Layers that have none.
+        package var plainLayers: Set<Int> = []
+    }
 
     var queryWidth: Int { headCount * headSize }
     var keyValueWidth: Int { keyValueHeadCount * headSize }
@@ -85,6 +98,16 @@ package struct DecoderConfiguration: Sendable, Hashable {
         ]
         for (name, size, most) in sizes where size < 1 || size > most {
             throw fail("\(name): expected 1 to \(most), found \(size)")
+        }
+        if let experts {
+            guard (1...1024).contains(experts.count), (1...64).contains(experts.chosen),
+                experts.chosen <= experts.count,
+                (1...DecoderConfiguration.sizeMax).contains(experts.innerSize),
+                (0...DecoderConfiguration.sizeMax).contains(experts.sharedSize)
+            else {
+                throw fail(
+                    "\(experts.chosen) of \(experts.count) experts of size \(experts.innerSize)")
+            }
         }
         guard headCount % keyValueHeadCount == 0 else {
             throw fail("\(headCount) heads are not a multiple of \(keyValueHeadCount)")

@@ -8,18 +8,21 @@ extension DecoderConfiguration {
     init(_ file: GGUFFile, path: String) throws(LanguageError) {
         let reader = GGUFReader(file: file, path: path)
         let name = file.metadata["general.architecture"]?.string ?? "absent"
-        guard ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"].contains(name) else {
+        let known = [
+            "llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3",
+        ]
+        guard known.contains(name) else {
             throw LanguageError(
                 .unsupported,
-                "\(path): general.architecture is \(name); supported are llama, qwen2, qwen3, "
-                    + "gemma2, gemma3 and phi3")
+                "\(path): general.architecture is \(name); supported are "
+                    + known.joined(separator: ", "))
         }
         self.init()
         family = name
         try readSizes(reader)
         switch name {
-        case "qwen2": hasProjectionBias = true
-        case "qwen3": hasHeadNorms = true
+        case "qwen2", "qwen2moe": hasProjectionBias = true
+        case "qwen3", "qwen3moe": hasHeadNorms = true
         case "phi3":
             hasMergedWeights = true
             window = try reader.integer("attention.sliding_window") ?? 0
@@ -40,7 +43,7 @@ extension DecoderConfiguration {
         hiddenSize = try reader.required("embedding_length")
         layerCount = try reader.required("block_count")
         headCount = try reader.required("attention.head_count")
-        intermediateSize = try reader.required("feed_forward_length")
+        intermediateSize = try reader.integer("feed_forward_length") ?? 1
         keyValueHeadCount = try reader.integer("attention.head_count_kv") ?? headCount
         guard headCount > 0, headCount <= 4096, layerCount > 0,
             layerCount <= DecoderConfiguration.layersMax
@@ -53,9 +56,12 @@ extension DecoderConfiguration {
         normEpsilon = Float(try reader.number("attention.layer_norm_rms_epsilon") ?? 1e-6)
         // Rows of the table: what the metadata says of the vocabulary may be padded otherwise.
         vocabularySize = reader.file["token_embd.weight"]?.dimensions.first ?? 0
-        if try reader.integer("expert_count") ?? 0 > 0 {
-            throw LanguageError(.unsupported, "\(reader.path): experts are not supported")
-        }
+        guard let experts = try reader.integer("expert_count"), experts > 0 else { return }
+        let inner = try reader.integer("expert_feed_forward_length") ?? intermediateSize
+        self.experts = Experts(
+            count: experts, chosen: try reader.required("expert_used_count"), innerSize: inner,
+            sharedSize: reader.file["blk.0.ffn_gate_shexp.weight"]?.dimensions.first ?? 0,
+            normalizes: family != "qwen2moe")
     }
 
     private mutating func readGemma(_ reader: GGUFReader) throws(LanguageError) {

@@ -12,6 +12,7 @@ extension DecoderConfiguration {
     /// The families by Hugging Face's model type.
     static let families: [String: Family] = [
         "gemma2": gemma2, "gemma3": gemma3, "gemma3_text": gemma3, "llama": llama,
-        "mistral": mistral, "phi3": phi3, "qwen2": qwen2, "qwen3": qwen3, "smollm": llama,
+        "mistral": mistral, "mixtral": mixtral, "phi3": phi3, "qwen2": qwen2,
+        "qwen2_moe": qwen2MoE, "qwen3": qwen3, "qwen3_moe": qwen3MoE, "smollm": llama,
     ]
 }
