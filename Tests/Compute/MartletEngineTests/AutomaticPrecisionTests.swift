@@ -11,7 +11,8 @@ internal import Testing
 
 @Suite(.serialized) struct AutomaticPrecisionTests {
     private static let isFast = martlet_gemm_narrow_is_fast(MARTLET_NARROW_BF16) != 0
-    private let (k, n) = (128, 64)
+    private let k = 128
+    private let n = 64
 
     /// x · a - x · b, where b is a but for a ten-thousandth: what bf16 keeps of it is noise.
     private func breaking(_ graph: inout Graph, _ x: ValueID) throws -> ValueID {

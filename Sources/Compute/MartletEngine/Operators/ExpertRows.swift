@@ -293,11 +293,11 @@ func expertRowsStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32
             c: inner, c_stride: Int64(2 * shape.inner), bias: nil, residual: nil,
             residual_stride: 0, cap: 0)
         unsafe martlet_rows_multiply(&product, threads)
-        preparing = unsafe martlet_rows_args(
+        unsafe preparing = unsafe martlet_rows_args(
             type: shape.rows, source: shape.source, n: Int64(rows), k: Int64(shape.inner),
             x: inner, x_stride: Int64(2 * shape.inner), weight: nil, epsilon: 0)
         unsafe martlet_rows_prepare(&preparing, innerPrepared, threads)
-        product = unsafe martlet_rows_product(
+        unsafe product = unsafe martlet_rows_product(
             type: shape.rows, panels: shape.panels, n: Int64(rows), m: Int64(width),
             k: Int64(shape.inner), rows: innerPrepared, packed: down + expert * shape.downBytes,
             c: result, c_stride: Int64(width), bias: nil, residual: nil, residual_stride: 0,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletFormats
 
 /// Takes a decoder's weights by what they are, from safetensors or GGUF, and collects what is wrong

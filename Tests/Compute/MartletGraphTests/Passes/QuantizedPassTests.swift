@@ -49,10 +49,12 @@ struct QuantizedPassTests {
         var graph = try pair(relu: true)
         try graph.inferShapes()
         try PassPipeline(passes, verifies: true).run(on: &graph)
-        #expect(
-            graph.dump().split(separator: "\n").last { $0.contains(" = martlet") }
-                == "y.out: uint8[batch, 3] = martlet.QuantizedMatMul(q, w, b, _, s, z, ws, _, ys, yz) "
-                + "{activation=\"Relu\"}")
+        let products = graph.dump().split(separator: "\n").map(String.init)
+            .filter { $0.contains(" = martlet") }
+        let wanted =
+            "y.out: uint8[batch, 3] = martlet.QuantizedMatMul(q, w, b, _, s, z, ws, _, ys, yz) "
+            + "{activation=\"Relu\"}"
+        #expect(products.last == wanted)
     }
 
     @Test("scales along the depth are no scales of columns: the floats stay")
