@@ -51,7 +51,11 @@ public struct PassPipeline: Sendable {
             guard changes > 0 else { continue }
             _ = try DropDeadNodes().run(on: &graph)
             graph = graph.compacted()
-            try graph.inferShapes()
+            do {
+                try graph.inferShapes()
+            } catch {
+                throw GraphError(error.code, "pass '\(pass.name)' left \(error.message)")
+            }
             if verifies, let violation = graph.verify().first {
                 throw GraphError(.invalidModel, "pass '\(pass.name)' left \(violation)")
             }

@@ -90,7 +90,7 @@ final class StoredModel {
 @Suite(.serialized) struct PlanStoreTests {
     @Test(
         "A stored plan answers as a compiled model does, from weights in the file",
-        arguments: EnginePrecision.allCases)
+        arguments: [EnginePrecision.float32, .bfloat16, .int8])
     func stored(precision: EnginePrecision) throws {
         let model = try StoredModel()
         model.precision = precision
@@ -105,6 +105,14 @@ final class StoredModel {
         #expect(second.signature.inputs[0].dimensionNames == ["batch", nil])
         #expect(second.storedByteCount == second.packedByteCount)
         #expect(model.takeNotes() == [])
+    }
+
+    @Test("A measured choice of precisions depends on inputs that no key names: it is not stored")
+    func automatic() throws {
+        let model = try StoredModel()
+        model.precision = .automatic
+        #expect(try model.load().storedByteCount == 0)
+        #expect(model.plan() == nil)
     }
 
     @Test("A stored plan keeps the graphs inside nodes, with what they capture")

@@ -4,8 +4,8 @@
 internal import MartletGraph
 internal import MartletJSON
 
-/// Mixtures of experts: Mixtral (Jiang et al., 2024), Qwen 1.5 and 2 MoE (which add a shared expert)
-/// and Qwen 3 MoE.
+/// Mixtures of experts: Mixtral (Jiang et al., 2024), Qwen 1.5 and 2 MoE (which add a shared
+/// expert) and Qwen 3 MoE.
 extension DecoderConfiguration {
     static let mixtral = Family { (configuration, file) throws(LanguageError) in
         try mistral.read(&configuration, file)
