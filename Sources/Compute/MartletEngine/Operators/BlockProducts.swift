@@ -68,8 +68,10 @@ extension NativeOperator {
         }
         let isSigned: Int32 = weights.elementType == .int4 ? 1 : 0
         let threads = node.builder.threads
+        // The same nibbles may stand elsewhere with other scales, or as another matrix.
+        let parameters = try [node.input(4).value, node.optional(5)?.value].map { $0?.index ?? -1 }
         return try unsafe node.packed(
-            weights, format: "int4-\(block)-\(isTransposed)",
+            weights, format: "int4-\(k)-\(n)-\(block)-\(isTransposed)-\(parameters)",
             byteCount: martlet_gemm_int4_pack_b_bytes(k, n, block)
         ) { tensor, target in
             var source = unsafe martlet_int4_source(

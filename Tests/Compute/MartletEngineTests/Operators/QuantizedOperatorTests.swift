@@ -147,13 +147,17 @@ internal import Testing
             name: "s",
             try Tensor((0..<(n * k / block)).map { Float($0 % 9 + 1) * 0.01 }, shape: scaleShape))
         let zeros = graph.addConstant(name: "z", try packed(n * k / block, scaleShape, seed: 8))
-        let floats = graph.apply(
-            .dequantizeLinear, w, scales, zeros,
-            attributes: ["axis": .int(isTransposed ? 1 : 0), "block_size": .int(Int64(block))])
-        graph.outputs = [
-            graph.apply(
+        // The same weights stand for other floats where the scales are others.
+        let more = graph.addConstant(
+            name: "more",
+            try Tensor([Float](repeating: 0.03, count: n * k / block), shape: scaleShape))
+        graph.outputs = [scales, more].map { scales in
+            let floats = graph.apply(
+                .dequantizeLinear, w, scales, zeros,
+                attributes: ["axis": .int(isTransposed ? 1 : 0), "block_size": .int(Int64(block))])
+            return graph.apply(
                 .gemm, x, floats, attributes: isTransposed ? ["transB": .int(1)] : [:])
-        ]
+        }
         var generator = SeededRandom(seed: 9)
         for rows in [1, 20] {
             let input = try Tensor(
