@@ -71,6 +71,7 @@ package struct GatewayConfiguration: Sendable {
         package var fallbacks: [Reference] = []
         package var limits: LimitPolicy?
         package var shadow: Shadow?
+        package var delivery: DeliveryConfiguration?
     }
 
     /// A version that is asked as well, to be compared.
@@ -139,6 +140,9 @@ package struct GatewayConfiguration: Sendable {
     package var requiresPrices = false
     package var access = AccessConfiguration()
     package var listen = ListenConfiguration()
+    package var deliveryFiles = DeliveryFiles()
+    /// Nil: requests are not remembered, unless a delivery needs it.
+    package var feedback: FeedbackPolicy?
 
     package init() {}
 }

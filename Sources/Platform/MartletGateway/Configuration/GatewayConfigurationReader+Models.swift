@@ -17,9 +17,12 @@ extension GatewayConfigurationReader {
             return
         }
         guard let section = ConfigurationSection(node, what, problems) else { return }
-        section.allow(["versions", "default", "split", "price", "fallback", "limits", "shadow"])
+        section.allow([
+            "versions", "default", "split", "price", "fallback", "limits", "shadow", "deliver",
+        ])
         model.limits = readLimits(section)
         model.shadow = readShadow(section)
+        model.delivery = readDelivery(section, name)
         if let node = section["versions"],
             let versions = ConfigurationSection(node, "versions of \(what)", problems)
         {
@@ -37,11 +40,16 @@ extension GatewayConfigurationReader {
         case (nil, .some(let node)):
             model.standard = readSplit(node, "split of \(what)").map { .split($0) }
         case (nil, nil):
-            if model.versions.count > 1 {
+            if model.versions.count > 1, section["deliver"] == nil {
                 problems.add(
                     "\(what) has several versions and neither a default nor a split",
                     at: position)
             }
+        }
+        if model.standard != nil, let node = section["deliver"] {
+            problems.add(
+                "\(what) has a deliver, which decides between its versions, and a default or a "
+                    + "split: one of them", at: node.position)
         }
         configuration.models.append(model)
     }

@@ -16,7 +16,7 @@ package struct GatewayConfigurationError: Error, CustomStringConvertible {
 struct GatewayConfigurationReader {
     static let sections = [
         "listen", "identity", "keys", "tenants", "limits", "admin", "log", "upstreams", "pools",
-        "models", "aliases", "routes", "accounting",
+        "models", "aliases", "routes", "accounting", "delivery", "feedback",
     ]
 
     let problems: ProblemList
@@ -56,6 +56,7 @@ struct GatewayConfigurationReader {
         }
         readRoutes(file)
         readAccounting(file)
+        readDeliveryFiles(file)
     }
 
     /// The entries of a section whose keys are names.

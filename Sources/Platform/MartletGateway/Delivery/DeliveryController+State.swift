@@ -30,6 +30,7 @@ extension DeliveryController {
             object["phase"] = "rolled_back"
             object["reason"] = DeliveryController.json(reason)
         }
+        object["paused"] = .bool(isPaused)
         object["answers_in_step"] = .integer(Int64(answersInStep))
         object["step_nanoseconds"] = .integer(
             max(stepBegan.duration(to: now).nanosecondsSaturating, 0))
@@ -70,6 +71,7 @@ extension DeliveryController {
             throw DeliveryController.wrong("answers_in_step")
         }
         answersInStep = answers
+        isPaused = state["paused"]?.boolValue ?? false
         guard case .integer(let elapsed)? = state["step_nanoseconds"], elapsed >= 0 else {
             throw DeliveryController.wrong("step_nanoseconds")
         }

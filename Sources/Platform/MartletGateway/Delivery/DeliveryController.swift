@@ -35,6 +35,8 @@ package struct DeliveryController: Sendable {
     package internal(set) var phase = Phase.rolling(step: 0)
     /// Answers of the canary in this step.
     package internal(set) var answersInStep = 0
+    /// The share stays as it is; what is shown to be worse is still taken back.
+    package var isPaused = false
     var stepBegan: MonotonicInstant
     var errors: EventRateTest
     var slow: EventRateTest
@@ -117,7 +119,7 @@ package struct DeliveryController: Sendable {
                     gate, canary: test.canaryEvents, baseline: test.baselineEvents,
                     chance: test.harmChance))
         }
-        guard stepBegan.duration(to: now) >= plan.holdMin, answersInStep >= plan.answersMin,
+        guard !isPaused, stepBegan.duration(to: now) >= plan.holdMin, answersInStep >= plan.answersMin,
             isProven
         else { return nil }
         answersInStep = 0

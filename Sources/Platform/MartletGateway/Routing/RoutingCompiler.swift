@@ -31,6 +31,8 @@ struct RoutingCompiler {
         tables.currency = configuration.currency
         tables.access = configuration.access
         tables.listen = configuration.listen
+        tables.deliveryFiles = configuration.deliveryFiles
+        tables.feedback = configuration.feedback
         compilePools()
         compileModels()
         compileAliases()
@@ -146,7 +148,9 @@ struct RoutingCompiler {
                     version: version, share: shadow.share, measuresNoise: shadow.measuresNoise,
                     concurrencyMax: shadow.concurrencyMax)
             }
-            if let standard = model.standard {
+            if let delivery = model.delivery {
+                compileDelivery(delivery, model: index, what)
+            } else if let standard = model.standard {
                 if let action = action(standard, model: index, what, salt: "model/\(model.name)") {
                     tables.models[index].standard = action
                 }

@@ -41,6 +41,14 @@ package final class RoutingStore: Sendable {
         }
     }
 
+    /// Puts a snapshot in the place of the current one: rolling back does not lead to the old one.
+    package func replace(with snapshot: RoutingSnapshot) {
+        state.withLock { state in
+            state.current = snapshot
+            generationNumber.wrappingAdd(1, ordering: .releasing)
+        }
+    }
+
     /// Puts the snapshot before the current one back in force; false when there is none.
     package func rollBack() -> Bool {
         state.withLock { state in

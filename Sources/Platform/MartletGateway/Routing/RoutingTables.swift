@@ -61,6 +61,17 @@ package struct RoutingTables: Sendable {
         package var salt: UInt64
         package var experiment: String?
         package var arms: Range<Int>
+        /// The delivery that moves its shares.
+        package var delivery: Int?
+    }
+
+    /// A new version that is being brought out.
+    package struct Delivery: Sendable, Hashable {
+        package var model: Int
+        package var split: Int
+        package var plan: DeliveryPlan
+        /// Feedback below this is bad.
+        package var badBelow: Double
     }
 
     /// Takes the places from the arm before up to here.
@@ -107,6 +118,9 @@ package struct RoutingTables: Sendable {
     package internal(set) var currency = "USD"
     package internal(set) var access = AccessConfiguration()
     package internal(set) var listen = ListenConfiguration()
+    package internal(set) var deliveries: [Delivery] = []
+    package internal(set) var deliveryFiles = DeliveryFiles()
+    package internal(set) var feedback: FeedbackPolicy?
 
     var predicates: [Predicate] = []
     /// Models and aliases by name.

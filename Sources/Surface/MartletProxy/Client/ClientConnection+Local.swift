@@ -57,6 +57,7 @@ extension ClientConnection {
                 MetricsText.write(
                     sum, connections: shared.connections,
                     pools: shared.store.load().runtime.pools, into: &text)
+                VariantMetricsText.write(sum.exposures, shared.variants, into: &text)
                 answer(
                     LocalAnswer(
                         status: 200, contentType: "text/plain; version=0.0.4",
@@ -80,6 +81,7 @@ extension ClientConnection {
                 return fail(404, "nothing_compared", "nothing of '\(model)' has been compared")
             }
             answer(.json(report))
+        case (_, let path) where path.hasPrefix("/admin/delivery"): answerDelivery(path)
         case ("GET", "/admin/upstreams"): answer(.json(upstreams(runtime)))
         case ("POST", "/admin/config"), ("PUT", "/admin/config"): replaceConfiguration()
         case ("POST", "/admin/rollback"):

@@ -259,6 +259,7 @@ extension ClientConnection: UpstreamUser {
     func clientHasGone() {
         guard exchange.stage != .over else { return }
         loop.metrics.gone += 1
+        exchange.hasClientLeft = true
         exchange.isCut = true
         if exchange.status == 0 { exchange.status = 499 }
         giveUpAttempt(.neutral)

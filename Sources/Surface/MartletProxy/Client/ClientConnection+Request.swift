@@ -25,6 +25,7 @@ extension ClientConnection {
         takePath(head)
         if answersLocally(head) { return }
         guard authenticate(head, at: now) else { return }
+        if takesFeedback() { return }
         exchange.deadline = deadline(head, at: now)
         exchange.modelName = modelInPath()
         exchange.scansBody =
@@ -156,6 +157,10 @@ extension ClientConnection {
     /// More of the body has come: is there enough to go by?
     func bodyHasGrown() {
         if exchange.isAdmin, exchange.stage == .collecting { return checkSearched() }
+        if exchange.isFeedback, exchange.stage == .collecting {
+            if exchange.body.count > FeedbackBody.bytesMax { answerFeedback() }
+            return
+        }
         if exchange.stage == .waiting, exchange.body.count > shared.listen.keptBytesMax {
             isBodyHeld = true
         }
@@ -181,6 +186,7 @@ extension ClientConnection {
     func bodyIsComplete() {
         switch exchange.stage {
         case .collecting where exchange.isAdmin: answerAdmin()
+        case .collecting where exchange.isFeedback: answerFeedback()
         case .collecting: route()
         case .over: resumeReading()
         case .waiting: break

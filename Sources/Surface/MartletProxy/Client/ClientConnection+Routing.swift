@@ -70,6 +70,7 @@ extension ClientConnection {
             }
         }
         choose(version, runtime)
+        noteExposure(version, runtime)
         decideShadow(version, runtime)
         attempt(isFirst: true)
     }

@@ -26,6 +26,7 @@ extension ClientConnection {
             counters.outputTokens += usage.output
             loop.account(exchange.key, exchange.version, runtime).add(usage)
         }
+        noteOutcome(at: now)
         startShadow(at: now)
         if shared.listen.logsRequests { log(usage, nanoseconds: taken) }
     }

@@ -34,6 +34,8 @@ struct Exchange {
     /// The caller's key, by number.
     var key: Int?
     var isAdmin = false
+    /// It is a verdict on an earlier answer.
+    var isFeedback = false
     var deadline = Deadline.never
 
     // The body as far as it is kept: its front, until it is given up as too long to send again.
@@ -83,6 +85,8 @@ struct Exchange {
     var inputEstimate = 0
     /// The answer ended in the middle, or nobody was there to take it.
     var isCut = false
+    /// Nobody was there to take it.
+    var hasClientLeft = false
     /// A candidate is asked the same afterwards; `answer` is kept for that.
     var isShadowed = false
     var answer: [UInt8] = []
@@ -94,6 +98,8 @@ struct Exchange {
         began = now
         key = nil
         isAdmin = false
+        isFeedback = false
+        hasClientLeft = false
         deadline = .never
         if body.capacity > 64 << 10 { body = [] } else { body.removeAll(keepingCapacity: true) }
         bodyBytes = 0

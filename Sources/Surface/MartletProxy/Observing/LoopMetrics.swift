@@ -16,6 +16,8 @@ final class LoopMetrics {
     var gone = 0
     var shadowsCompared = 0
     var shadowsDropped = 0
+    /// Requests assigned to a version of an experiment.
+    var exposures: [Exposure: Int] = [:]
     private(set) var versions: [VersionLabel: VersionCounters] = [:]
     /// By number, in the runtime that is in force.
     @safe @exclusivity(unchecked) private var cache: [VersionCounters?] = []
@@ -23,6 +25,11 @@ final class LoopMetrics {
 
     struct VersionLabel: Hashable, Sendable {
         var model: String
+        var version: String
+    }
+
+    struct Exposure: Hashable, Sendable {
+        var experiment: String
         var version: String
     }
 
@@ -60,6 +67,7 @@ final class LoopMetrics {
             shadowsCompared, shadowsDropped,
         ]
         snapshot.versions = versions.mapValues(\.values)
+        snapshot.exposures = exposures
         return snapshot
     }
 }
@@ -149,9 +157,11 @@ struct MetricsSnapshot: Sendable {
     ]
     var counts = Array(repeating: 0, count: MetricsSnapshot.names.count)
     var versions: [LoopMetrics.VersionLabel: VersionValues] = [:]
+    var exposures: [LoopMetrics.Exposure: Int] = [:]
 
     mutating func add(_ other: MetricsSnapshot) {
         for index in counts.indices { counts[index] += other.counts[index] }
+        exposures.merge(other.exposures) { $0 + $1 }
         for (label, values) in other.versions {
             versions[label, default: VersionValues()].add(values)
         }

@@ -71,11 +71,11 @@ enum MetricsText {
         }
     }
 
-    private static func labels(_ label: LoopMetrics.VersionLabel) -> String {
+    static func labels(_ label: LoopMetrics.VersionLabel) -> String {
         "model=\"\(escaped(label.model))\",version=\"\(escaped(label.version))\""
     }
 
-    private static func escaped(_ text: String) -> String {
+    static func escaped(_ text: String) -> String {
         var result = ""
         for character in text {
             switch character {

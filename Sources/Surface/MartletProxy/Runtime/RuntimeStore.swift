@@ -8,6 +8,8 @@ internal import Synchronization
 /// The runtime that is in force. A change is built beside it and put in its place whole; loops see
 /// it with their next request, by one atomic comparison.
 final class RuntimeStore: Sendable {
+    /// What moves shares while the configuration stays as it is.
+    let deliveries: Deliveries
     private let routing: RoutingStore
     private let current: Mutex<GatewayRuntime>
     private let time: any TimeSource
@@ -17,6 +19,8 @@ final class RuntimeStore: Sendable {
         _ snapshot: RoutingSnapshot, time: any TimeSource,
         secrets: @escaping @Sendable (String) -> String?
     ) {
+        deliveries = Deliveries(path: snapshot.tables.deliveryFiles.state)
+        let snapshot = deliveries.adapt(snapshot, at: time.now())
         routing = RoutingStore(snapshot)
         self.time = time
         self.secrets = secrets
@@ -33,6 +37,7 @@ final class RuntimeStore: Sendable {
     /// Puts a snapshot in force for every later request.
     func publish(_ snapshot: RoutingSnapshot) {
         current.withLock { current in
+            let snapshot = deliveries.adapt(snapshot, at: time.now())
             current = GatewayRuntime(
                 snapshot, after: current, at: time.now(), secrets: secrets)
             routing.publish(snapshot)
@@ -43,9 +48,20 @@ final class RuntimeStore: Sendable {
     func rollBack() -> Bool {
         current.withLock { current in
             guard routing.rollBack() else { return false }
-            current = GatewayRuntime(
-                routing.load().snapshot, after: current, at: time.now(), secrets: secrets)
+            replace(routing.load().snapshot, &current)
             return true
         }
+    }
+
+    /// Gives deliveries' versions the shares that they have by now. What was configured before can
+    /// still be rolled back to.
+    func refreshShares() {
+        current.withLock { replace($0.snapshot, &$0) }
+    }
+
+    private func replace(_ snapshot: RoutingSnapshot, _ current: inout GatewayRuntime) {
+        let snapshot = deliveries.adapt(snapshot, at: time.now())
+        current = GatewayRuntime(snapshot, after: current, at: time.now(), secrets: secrets)
+        routing.replace(with: snapshot)
     }
 }

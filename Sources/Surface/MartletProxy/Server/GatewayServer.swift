@@ -71,6 +71,7 @@ public final class GatewayServer: Service {
         shared.set(loops: boxes)
         if let first = boxes.first {
             first.eventLoop.execute { HealthChecker(first.value).start() }
+            shared.variants.start(on: first.eventLoop)
         }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(ChannelOptions.backlog, value: 4096)
@@ -136,6 +137,7 @@ public final class GatewayServer: Service {
         }
         for loop in state.loops { loop.eventLoop.execute { loop.value.closeAll() } }
         try? await group.shutdownGracefully()
+        shared.variants.save()
     }
 
     // MARK: TLS

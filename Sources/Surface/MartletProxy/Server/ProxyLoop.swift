@@ -29,6 +29,12 @@ final class ProxyLoop {
     }
     @safe @exclusivity(unchecked) private var accounts: [AccountPlace: UsageAccount] = [:]
     @safe @exclusivity(unchecked) private var accountsFor: ObjectIdentifier?
+    private struct FeedbackPlace: Hashable {
+        var version: Int
+        var isPart: Bool
+    }
+    private var feedbackTargets: [FeedbackPlace: FeedbackDesk.Target] = [:]
+    private var feedbackTargetsFor: ObjectIdentifier?
     @safe @exclusivity(unchecked) private var realSecondsAt: Int64 = .min
     @safe @exclusivity(unchecked) private var realSeconds: Int64 = 0
 
@@ -111,6 +117,28 @@ final class ProxyLoop {
             price: tables.versions[version].price)
         accounts[place] = found
         return found
+    }
+
+    /// Whose a version's answers are, for feedback.
+    func feedbackTarget(
+        _ version: Int, _ delivery: RoutingTables.Delivery?, _ isCanary: Bool,
+        _ runtime: GatewayRuntime
+    ) -> FeedbackDesk.Target {
+        if feedbackTargetsFor != ObjectIdentifier(runtime) {
+            feedbackTargetsFor = ObjectIdentifier(runtime)
+            feedbackTargets.removeAll(keepingCapacity: true)
+        }
+        let place = FeedbackPlace(version: version, isPart: delivery != nil)
+        if let known = feedbackTargets[place] { return known }
+        let tables = runtime.snapshot.tables
+        let target = FeedbackDesk.Target(
+            label: LoopMetrics.VersionLabel(
+                model: tables.models[tables.versions[version].model].name,
+                version: tables.versions[version].label),
+            experiment: delivery?.plan.experiment, isCanary: isCanary,
+            badBelow: delivery?.badBelow ?? 0.5)
+        feedbackTargets[place] = target
+        return target
     }
 
     // MARK: Clients

@@ -34,6 +34,7 @@ final class ProxyShared: Sendable {
     let clientTLS: NIOSSLContext?
     let ledger = UsageLedger()
     let comparisons = ComparisonLedger()
+    let variants: Variants
     private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
@@ -44,6 +45,7 @@ final class ProxyShared: Sendable {
         listen = store.load().runtime.snapshot.tables.listen
         self.store = store
         self.logger = logger
+        variants = Variants(store: store, logger: logger)
         waits = ProxyWaits(listen)
         self.clientTLS = clientTLS
     }
