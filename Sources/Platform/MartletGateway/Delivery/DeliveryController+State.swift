@@ -8,6 +8,8 @@ package import MartletJSON
 package struct DeliveryStateError: Error, Sendable, CustomStringConvertible {
     package let message: String
     package var description: String { message }
+
+    package init(message: String) { self.message = message }
 }
 
 /// What is kept across a restart.
