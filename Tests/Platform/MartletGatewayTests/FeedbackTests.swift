@@ -141,7 +141,7 @@ struct DeliveryConfigurationTests {
                 _ = try snapshot(text)
                 Issue.record("\(text) was taken")
             } catch {
-                #expect("\(error)".contains(part) && "\(error)".contains(":3:"), "\(error)")
+                #expect("\(error)".contains(part) && "\(error)".contains("line 3"), "\(error)")
             }
         }
     }

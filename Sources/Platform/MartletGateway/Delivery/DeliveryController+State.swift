@@ -73,7 +73,10 @@ extension DeliveryController {
             throw DeliveryController.wrong("answers_in_step")
         }
         answersInStep = answers
-        isPaused = state["paused"]?.boolValue ?? false
+        guard let paused = state["paused"]?.boolValue else {
+            throw DeliveryController.wrong("paused")
+        }
+        isPaused = paused
         guard case .integer(let elapsed)? = state["step_nanoseconds"], elapsed >= 0 else {
             throw DeliveryController.wrong("step_nanoseconds")
         }

@@ -119,7 +119,8 @@ package struct DeliveryController: Sendable {
                     gate, canary: test.canaryEvents, baseline: test.baselineEvents,
                     chance: test.harmChance))
         }
-        guard !isPaused, stepBegan.duration(to: now) >= plan.holdMin, answersInStep >= plan.answersMin,
+        guard !isPaused, stepBegan.duration(to: now) >= plan.holdMin,
+            answersInStep >= plan.answersMin,
             isProven
         else { return nil }
         answersInStep = 0

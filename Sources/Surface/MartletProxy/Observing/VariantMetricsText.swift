@@ -38,7 +38,8 @@ enum VariantMetricsText {
         }
         text += "# TYPE martlet_gateway_feedback_score_sum counter\n"
         for (label, total) in totals {
-            text += "martlet_gateway_feedback_score_sum{\(MetricsText.labels(label))} \(total.score)\n"
+            text +=
+                "martlet_gateway_feedback_score_sum{\(MetricsText.labels(label))} \(total.score)\n"
         }
         if let log = variants.exposures {
             text += "# TYPE martlet_gateway_exposures_dropped_total counter\n"
