@@ -21,7 +21,8 @@ struct Main: AsyncParsableCommand {
             ServeCommand.self,
             BenchCommand.self, ProfileCommand.self, RunCommand.self, InspectCommand.self,
             CompileCommand.self,
-            VerifyCommand.self, ConfigCommand.self, GatewayCommand.self, DemoCommand.self,
+            VerifyCommand.self, ConfigCommand.self, GatewayCommand.self, CompareCommand.self,
+            DemoCommand.self,
             ChatCommand.self,
             DecodeCommand.self,
         ])

@@ -1,99 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletJSON
+package import MartletJSON
 
 /// One answer of one side, whole.
 package struct ComparedAnswer: Sendable {
     package var status: Int
     package var body: [UInt8]
     package var latency: Duration
+    /// To the first byte of the body.
+    package var firstByte: Duration?
+    /// Bytes of JSON before binary tensors (`Inference-Header-Content-Length`).
+    package var headerLength: Int?
+    /// An event stream put together; then `body` is empty.
+    package var document: JSONValue?
 
-    package init(status: Int, body: [UInt8], latency: Duration) {
+    package init(
+        status: Int, body: [UInt8], latency: Duration, firstByte: Duration? = nil,
+        headerLength: Int? = nil, document: JSONValue? = nil
+    ) {
         self.status = status
         self.body = body
         self.latency = latency
+        self.firstByte = firstByte
+        self.headerLength = headerLength
+        self.document = document
     }
 }
 
-/// Compares whole answers: documents member by member, texts by words, tensors by tolerance.
+/// Compares whole answers: documents member by member, texts by words, code as trees, tool calls
+/// by name and arguments, tensors by tolerance.
 package enum AnswerComparison {
     /// What differs between any two answers and says nothing.
     package static let ignored: Set<String> = [
         "$.id", "$.created", "$.usage", "$.system_fingerprint",
     ]
 
-    /// - Parameter again: a second answer of the primary, for the noise.
+    /// - Parameters:
+    ///   - again: a second answer of the primary, for the noise.
+    ///   - request: the request's body, of which a beginning is kept with the worst cases.
     package static func compare(
         id: String, primary: ComparedAnswer, candidate: ComparedAnswer,
         again: ComparedAnswer? = nil, price: GatewayConfiguration.Price? = nil,
-        candidatePrice: GatewayConfiguration.Price? = nil
+        candidatePrice: GatewayConfiguration.Price? = nil, request: [UInt8] = []
     ) -> ExchangeComparison {
         var result = ExchangeComparison(
             id: id, primaryLatency: primary.latency, candidateLatency: candidate.latency)
-        let one = document(primary)
-        let other = document(candidate)
+        result.primaryFirstByte = primary.firstByte
+        result.candidateFirstByte = candidate.firstByte
+        let one = AnswerDocument(primary)
+        let other = AnswerDocument(candidate)
+        result.tensors = tensors(one, other).map(\.tensor)
         result.differences = differences(one, other)
-        result.noise = again.map { differences(one, document($0)) }
-        if let before = text(one), let after = text(other) {
+        result.noise = again.map { differences(one, AnswerDocument($0)) }
+        if let before = one.text, let after = other.text {
             result.text = TextDistance(before, after)
+            result.code = CodeAnswer.compare(CodeAnswer(before), CodeAnswer(after))
         }
-        result.tensors = tensors(one, other)
-        if let usage = one["usage"].flatMap(TokenUsage.init(json:)) {
+        if let usage = one.usage {
             result.primaryTokens = usage.total
             result.primaryCost = cost(usage, price)
         }
-        if let usage = other["usage"].flatMap(TokenUsage.init(json:)) {
+        if let usage = other.usage {
             result.candidateTokens = usage.total
             result.candidateCost = cost(usage, candidatePrice)
         }
+        result.request = ComparisonSample.beginning(request)
+        result.before = ComparisonSample.beginning(one.json)
+        result.after = ComparisonSample.beginning(other.json)
         return result
     }
 
-    private static func differences(_ one: JSONValue, _ other: JSONValue) -> [JSONDifference] {
+    private static func differences(
+        _ one: AnswerDocument, _ other: AnswerDocument
+    ) -> [JSONDifference] {
         var options = JSONComparison.Options()
         options.ignored = ignored
         options.absoluteTolerance = 1e-6
         options.relativeTolerance = 1e-5
-        return JSONComparison(one, other, options: options).differences
-    }
-
-    /// What is compared of an answer: its document, or what went wrong.
-    private static func document(_ answer: ComparedAnswer) -> JSONValue {
-        let parsed = try? JSONValue(parsing: answer.body)
-        if answer.status == 200, let parsed { return parsed }
-        return [
-            "status": .integer(Int64(answer.status)),
-            "body": parsed ?? .string(String(decoding: answer.body.prefix(1_000), as: UTF8.self)),
-        ]
-    }
-
-    /// The first choice's text.
-    private static func text(_ document: JSONValue) -> String? {
-        let choice = document["choices"]?[0]
-        return choice?["message"]?["content"]?.stringValue ?? choice?["text"]?.stringValue
-    }
-
-    /// Embeddings and output tensors, aligned by place.
-    private static func tensors(_ one: JSONValue, _ other: JSONValue) -> [TensorComparison] {
-        var found: [TensorComparison] = []
-        for (list, member) in [("data", "embedding"), ("outputs", "data")] {
-            let before = one[list]?.arrayValue ?? []
-            let after = other[list]?.arrayValue ?? []
-            for (left, right) in zip(before, after) {
-                guard let left = numbers(left[member]), let right = numbers(right[member]),
-                    let tensor = TensorComparison(left.span, right.span)
-                else { continue }
-                found.append(tensor)
-            }
+        options.areSameTexts = { CodeAnswer.areSame($0, $1) }
+        var found = JSONComparison(one.json, other.json, options: options).differences
+        for (name, tensor) in tensors(one, other) where !tensor.isWithin {
+            found.append(difference(name, tensor))
         }
         return found
     }
 
-    private static func numbers(_ value: JSONValue?) -> [Double]? {
-        guard let elements = value?.arrayValue, !elements.isEmpty else { return nil }
-        let numbers = elements.compactMap(\.doubleValue)
-        return numbers.count == elements.count ? numbers : nil
+    /// A tensor out of tolerance, as a difference at its place.
+    private static func difference(_ name: String, _ tensor: TensorComparison) -> JSONDifference {
+        var pattern = name
+        if name.hasPrefix("data["), let end = name.firstIndex(of: "]") {
+            pattern = "data[*]" + name[name.index(after: end)...]
+        }
+        return JSONDifference(
+            kind: .changed, path: "$.\(name)", pattern: "$.\(pattern)", before: nil,
+            after: [
+                "outside": .integer(Int64(tensor.outside)), "of": .integer(Int64(tensor.count)),
+                "absolute_max": .number(tensor.absoluteMax),
+                "cosine": tensor.cosine.map { .number($0) } ?? .null,
+            ])
+    }
+
+    /// Tensors of the same name and size.
+    private static func tensors(
+        _ one: AnswerDocument, _ other: AnswerDocument
+    ) -> [(name: String, tensor: TensorComparison)] {
+        var found: [(String, TensorComparison)] = []
+        let byName = Dictionary(
+            other.tensors.map { ($0.name, $0.values) }, uniquingKeysWith: { first, _ in first })
+        for (name, before) in one.tensors {
+            guard let after = byName[name],
+                let tensor = TensorComparison(before.span, after.span)
+            else { continue }
+            found.append((name, tensor))
+        }
+        return found
     }
 
     /// In millionths of the currency's unit.

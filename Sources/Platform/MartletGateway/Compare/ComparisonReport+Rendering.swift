@@ -13,6 +13,18 @@ extension ComparisonReport {
         ]
         lines.append(
             "latency  primary \(mean(primaryLatency)), candidate \(mean(candidateLatency))")
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            if let one = primaryLatencies.quantile(share),
+                let other = candidateLatencies.quantile(share)
+            {
+                lines.append("  \(name)    primary \(text(one)) ms, candidate \(text(other)) ms")
+            }
+        }
+        if firstBytes > 0 {
+            lines.append(
+                "first    primary \(mean(primaryFirstByte, firstBytes)), candidate "
+                    + "\(mean(candidateFirstByte, firstBytes)) to the first byte")
+        }
         if primaryTokens + candidateTokens > 0 {
             lines.append("tokens   primary \(primaryTokens), candidate \(candidateTokens)")
         }
@@ -27,6 +39,11 @@ extension ComparisonReport {
             lines.append(
                 "tensors  \(tensorsOutside) of \(tensorCount) out of tolerance"
                     + (cosineLeast.map { ", least cosine \(($0 * 1e6).rounded() / 1e6)" } ?? ""))
+        }
+        if codeBlocks > 0 {
+            lines.append(
+                "code     \(codeDiffering) of \(codeBlocks) blocks differ"
+                    + (codeUnparsed > 0 ? ", \(codeUnparsed) compared as text" : ""))
         }
         let rows = rows
         if !rows.isEmpty {
@@ -48,7 +65,11 @@ extension ComparisonReport {
         if uncounted > 0 { lines.append("\(uncounted) differences on further paths") }
         if !worst.isEmpty {
             lines.append("")
-            lines.append("worst: " + worst.prefix(5).map(\.id).joined(separator: ", "))
+            lines.append("worst cases")
+            for sample in worst.prefix(5) {
+                let first = sample.differences.first.map { "\($0.path) \($0.kind.rawValue)" }
+                lines.append("  \(sample.id)  \(text(sample.severity))  \(first ?? "code")")
+            }
         }
         return lines.joined(separator: "\n")
     }
@@ -58,6 +79,37 @@ extension ComparisonReport {
         object["exchanges"] = .integer(Int64(exchanges))
         object["equal"] = .integer(Int64(equalExchanges))
         object["noise_exchanges"] = .integer(Int64(noiseExchanges))
+        object["latency_ms"] = both(
+            primaryLatency / .milliseconds(1) / Double(max(exchanges, 1)),
+            candidateLatency / .milliseconds(1) / Double(max(exchanges, 1)))
+        for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
+            object["latency_\(name)_ms"] = both(
+                primaryLatencies.quantile(share) ?? 0, candidateLatencies.quantile(share) ?? 0)
+        }
+        if firstBytes > 0 {
+            object["first_byte_ms"] = both(
+                primaryFirstByte / .milliseconds(1) / Double(firstBytes),
+                candidateFirstByte / .milliseconds(1) / Double(firstBytes))
+        }
+        if primaryTokens + candidateTokens > 0 {
+            object["tokens"] = both(Double(primaryTokens), Double(candidateTokens))
+        }
+        if primaryCost + candidateCost > 0 {
+            object["cost"] = both(Double(primaryCost) / 1e6, Double(candidateCost) / 1e6)
+        }
+        if let share = meanTextShare { object["words_differing"] = .number(share) }
+        if tensorCount > 0 {
+            object["tensors"] = [
+                "count": .integer(Int64(tensorCount)), "outside": .integer(Int64(tensorsOutside)),
+                "cosine_least": cosineLeast.map { .number($0) } ?? .null,
+            ]
+        }
+        if codeBlocks > 0 {
+            object["code"] = [
+                "blocks": .integer(Int64(codeBlocks)), "differing": .integer(Int64(codeDiffering)),
+                "unparsed": .integer(Int64(codeUnparsed)),
+            ]
+        }
         object["paths"] = .array(
             rows.map { row in
                 [
@@ -67,15 +119,20 @@ extension ComparisonReport {
                     "before": row.example.before ?? .null, "after": row.example.after ?? .null,
                 ]
             })
-        object["worst"] = .array(
-            worst.map { ["id": .string($0.id), "severity": .number($0.severity)] })
+        object["uncounted"] = .integer(Int64(uncounted))
+        object["worst"] = .array(worst.map(\.json))
         return .object(object)
     }
 
-    private func mean(_ total: Duration) -> String {
-        let milliseconds = total / .milliseconds(1) / Double(max(exchanges, 1))
-        return "\((milliseconds * 100).rounded() / 100) ms"
+    private func both(_ primary: Double, _ candidate: Double) -> JSONValue {
+        ["primary": .number(primary), "candidate": .number(candidate)]
     }
+
+    private func mean(_ total: Duration, _ count: Int? = nil) -> String {
+        "\(text(total / .milliseconds(1) / Double(max(count ?? exchanges, 1)))) ms"
+    }
+
+    private func text(_ number: Double) -> String { "\((number * 100).rounded() / 100)" }
 
     private func money(_ millionths: Int64) -> String { "\(Double(millionths) / 1e6)" }
 

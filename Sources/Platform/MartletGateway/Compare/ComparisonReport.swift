@@ -16,6 +16,13 @@ package struct ExchangeComparison: Sendable {
     /// Money in millionths of the currency's unit.
     package var primaryCost: Int64 = 0
     package var candidateCost: Int64 = 0
+    package var code: [CodeComparison] = []
+    package var primaryFirstByte: Duration?
+    package var candidateFirstByte: Duration?
+    /// The beginnings of the request and of both answers, for a look.
+    package var request = ""
+    package var before = ""
+    package var after = ""
 
     package init(id: String, primaryLatency: Duration, candidateLatency: Duration) {
         self.id = id
@@ -70,7 +77,16 @@ package struct ComparisonReport: Sendable {
     package private(set) var primaryCost: Int64 = 0
     package private(set) var candidateCost: Int64 = 0
     /// The exchanges that differ most, worst first.
-    package private(set) var worst: [(id: String, severity: Double)] = []
+    package private(set) var worst: [ComparisonSample] = []
+    package private(set) var codeBlocks = 0
+    package private(set) var codeDiffering = 0
+    package private(set) var codeUnparsed = 0
+    /// Exchanges in which both answers' first bytes were timed, and the sums.
+    package private(set) var firstBytes = 0
+    package private(set) var primaryFirstByte = Duration.zero
+    package private(set) var candidateFirstByte = Duration.zero
+    package private(set) var primaryLatencies = LatencySample()
+    package private(set) var candidateLatencies = LatencySample()
     private var textShare = 0.0
     private var texts = 0
     private var tallies: [String: Tally] = [:]
@@ -101,6 +117,18 @@ package struct ComparisonReport: Sendable {
             texts += 1
             textShare += text.share
         }
+        for code in exchange.code {
+            codeBlocks += 1
+            if !code.isSame { codeDiffering += 1 }
+            if !code.isParsed { codeUnparsed += 1 }
+        }
+        if let one = exchange.primaryFirstByte, let other = exchange.candidateFirstByte {
+            firstBytes += 1
+            primaryFirstByte += one
+            candidateFirstByte += other
+        }
+        primaryLatencies.add(exchange.primaryLatency)
+        candidateLatencies.add(exchange.candidateLatency)
         primaryLatency += exchange.primaryLatency
         candidateLatency += exchange.candidateLatency
         primaryTokens += exchange.primaryTokens
@@ -111,6 +139,10 @@ package struct ComparisonReport: Sendable {
     }
 
     private mutating func count(_ difference: JSONDifference, isFirst: Bool, isNoise: Bool) {
+        // Long values are cut: reports have a bound.
+        var difference = difference
+        difference.before = difference.before.map { ComparisonSample.short($0) }
+        difference.after = difference.after.map { ComparisonSample.short($0) }
         if tallies[difference.pattern] == nil {
             guard tallies.count < ComparisonReport.patternsMax else {
                 uncounted += 1
@@ -136,14 +168,16 @@ package struct ComparisonReport: Sendable {
         for difference in exchange.differences where !noise.contains(difference.pattern) {
             severity += difference.kind == .changed ? 1 : 2
         }
-        severity += 5 * (exchange.text?.share ?? 0)
+        if severity > 0 { severity += 5 * (exchange.text?.share ?? 0) }
         for tensor in exchange.tensors where tensor.count > 0 {
             severity += 5 * Double(tensor.outside) / Double(tensor.count)
         }
+        for code in exchange.code { severity += min(Double(code.differences.count), 5) }
         guard severity > 0 else { return }
-        let place = worst.firstIndex { $0.severity < severity } ?? worst.count
+        let place = worst.firstIndex(where: { $0.severity < severity }) ?? worst.count
         guard place < ComparisonReport.worstMax else { return }
-        worst.insert((exchange.id, severity), at: place)
+        worst.insert(
+            ComparisonSample(exchange, severity: severity, noise: noise), at: place)
         if worst.count > ComparisonReport.worstMax { worst.removeLast() }
     }
 

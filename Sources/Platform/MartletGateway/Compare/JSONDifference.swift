@@ -31,6 +31,8 @@ package struct JSONComparison: Sendable {
         package var absoluteTolerance = 0.0
         package var relativeTolerance = 0.0
         package var differencesMax = 1_000
+        /// Texts that differ and mean the same.
+        package var areSameTexts: (@Sendable (String, String) -> Bool)?
 
         package init() {}
     }
@@ -112,6 +114,9 @@ package struct JSONComparison: Sendable {
 
     private func isSame(_ before: JSONValue, _ after: JSONValue) -> Bool {
         if before == after { return true }
+        if case .string(let one) = before, case .string(let other) = after {
+            return options.areSameTexts?(one, other) ?? false
+        }
         guard let one = before.doubleValue, let other = after.doubleValue else { return false }
         // Two whole numbers that differ may round to the same double.
         if case .integer = before, case .integer = after,

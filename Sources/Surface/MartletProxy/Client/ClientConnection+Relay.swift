@@ -34,6 +34,7 @@ extension ClientConnection: UpstreamUser {
             !exchange.isEventStream && head.status == 200
             && connection.pool.identity.dialect == .openai
         if exchange.readsUsage { exchange.usageScanner.reset() }
+        if exchange.isShadowed { exchange.answer.begin(head) }
         if exchange.checksEvents, head.status == 200, exchange.isReplayable {
             exchange.stage = .holding
             var bytes: [UInt8] = []

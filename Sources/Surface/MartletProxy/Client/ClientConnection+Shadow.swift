@@ -16,35 +16,29 @@ extension ClientConnection {
             StableHash.place(StableHash.mixed(exchange.requestID &+ 1)) < shadow.share
         else { return }
         exchange.isShadowed = true
-        exchange.answer.removeAll(keepingCapacity: true)
     }
 
     /// Keeps a copy of the answer, up to a bound above which it is not compared.
     func keepForShadow(_ bytes: UnsafeRawBufferPointer) {
-        guard exchange.answer.count + bytes.count <= ShadowJob.answerBytesMax else {
-            exchange.isShadowed = false
-            exchange.answer = []
-            return
-        }
-        unsafe exchange.answer.append(contentsOf: bytes)
+        unsafe exchange.answer.add(bytes, at: shared.time.now())
+        if exchange.answer.isTooLong { exchange.isShadowed = false }
     }
 
     /// The client has its answer: asks the candidate (and, for the noise, the primary once more).
     func startShadow(at now: MonotonicInstant) {
         guard exchange.isShadowed, exchange.status == 200, !exchange.isCut,
-            !exchange.isEventStream, exchange.fallbackPlace == 0, let runtime = exchange.runtime
+            exchange.fallbackPlace == 0, let runtime = exchange.runtime
         else { return }
         exchange.isShadowed = false
         let tables = runtime.snapshot.tables
         let model = tables.models[tables.versions[exchange.version].model]
-        guard let shadow = model.shadow else { return }
-        let primary = ComparedAnswer(
-            status: exchange.status, body: exchange.answer,
-            latency: exchange.began.duration(to: now))
+        guard let shadow = model.shadow,
+            let primary = exchange.answer.answer(from: exchange.began, to: now)
+        else { return }
         let job = ShadowJob(
             loop, id: RequestIDText.of(exchange.requestID), model: model.name, primary: primary,
             price: tables.versions[exchange.version].price,
-            candidatePrice: tables.versions[shadow.version].price)
+            candidatePrice: tables.versions[shadow.version].price, request: exchange.body)
         job.ask(call(shadow.version, runtime, at: now), isCandidate: true)
         if shadow.measuresNoise {
             job.ask(call(exchange.version, runtime, at: now), isCandidate: false)

@@ -89,7 +89,7 @@ struct Exchange {
     var hasClientLeft = false
     /// A candidate is asked the same afterwards; `answer` is kept for that.
     var isShadowed = false
-    var answer: [UInt8] = []
+    var answer = AnswerCollector()
 
     /// Begins another request; keeps its memory.
     mutating func begin(_ runtime: GatewayRuntime, at now: MonotonicInstant) {

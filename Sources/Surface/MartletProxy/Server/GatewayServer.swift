@@ -171,10 +171,12 @@ public final class GatewayServer: Service {
 /// Why the gateway cannot run.
 public struct ProxyError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
-        private enum Value { case cannotListen, badCertificate }
+        private enum Value { case cannotListen, badCertificate, badAddress, noAnswer }
         private let value: Value
         public static let cannotListen = Code(value: .cannotListen)
         public static let badCertificate = Code(value: .badCertificate)
+        public static let badAddress = Code(value: .badAddress)
+        public static let noAnswer = Code(value: .noAnswer)
     }
 
     public let code: Code

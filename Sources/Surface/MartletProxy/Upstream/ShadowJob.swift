@@ -11,14 +11,14 @@ internal import NIOPosix
 /// One request asked of a candidate off the response path, and compared with what the client got.
 /// Bounded: so many at a time on a loop, answers up to a size, each within its pool's time.
 final class ShadowJob {
-    static let answerBytesMax = 512 << 10
-
     private let loop: ProxyLoop
     private let id: String
     private let model: String
     private let primary: ComparedAnswer
     private let price: GatewayConfiguration.Price?
     private let candidatePrice: GatewayConfiguration.Price?
+    /// The body that was asked, for the worst cases.
+    private let request: [UInt8]
     private var calls: [ShadowCall] = []
     private var candidate: ComparedAnswer?
     private var again: ComparedAnswer?
@@ -27,7 +27,8 @@ final class ShadowJob {
 
     init(
         _ loop: ProxyLoop, id: String, model: String, primary: ComparedAnswer,
-        price: GatewayConfiguration.Price?, candidatePrice: GatewayConfiguration.Price?
+        price: GatewayConfiguration.Price?, candidatePrice: GatewayConfiguration.Price?,
+        request: [UInt8]
     ) {
         self.loop = loop
         self.id = id
@@ -35,6 +36,7 @@ final class ShadowJob {
         self.primary = primary
         self.price = price
         self.candidatePrice = candidatePrice
+        self.request = request
     }
 
     func ask(_ call: ShadowCall?, isCandidate: Bool) {
@@ -71,11 +73,12 @@ final class ShadowJob {
         // Long texts are compared elsewhere: the loop has requests to carry.
         let (ledger, id, model) = (loop.shared.comparisons, id, model)
         let (primary, again, price, candidatePrice) = (primary, again, price, candidatePrice)
+        let request = request
         NIOThreadPool.singleton.submit { _ in
             ledger.add(
                 AnswerComparison.compare(
                     id: id, primary: primary, candidate: candidate, again: again, price: price,
-                    candidatePrice: candidatePrice), model: model)
+                    candidatePrice: candidatePrice, request: request), model: model)
         }
     }
 }
@@ -89,8 +92,7 @@ final class ShadowCall: UpstreamUser {
     private var attempt: PoolRuntime.Attempt?
     private var connection: UpstreamConnection?
     private var timer: Scheduled<Void>?
-    private var status = 0
-    private var body: [UInt8] = []
+    private var collector = AnswerCollector()
     private var began = MonotonicInstant(nanoseconds: 0)
     private var completion: ((ComparedAnswer?) -> Void)?
     private let time = SystemTime()
@@ -148,24 +150,21 @@ final class ShadowCall: UpstreamUser {
         timer = nil
         let now = time.now()
         if let attempt {
-            pool.finish(attempt, whole && status < 500 ? .success : .neutral, at: now)
+            pool.finish(attempt, whole && collector.status < 500 ? .success : .neutral, at: now)
             self.attempt = nil
         }
         if let connection, connection.user === self { connection.cancel() }
         connection = nil
-        completion(
-            whole
-                ? ComparedAnswer(status: status, body: body, latency: began.duration(to: now))
-                : nil)
+        completion(whole ? collector.answer(from: began, to: now) : nil)
     }
 
     func upstreamAnswered(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
-        status = head.status
+        collector.begin(head)
     }
 
     func upstreamSent(body bytes: UnsafeRawBufferPointer, _ connection: UpstreamConnection) {
-        guard body.count + bytes.count <= ShadowJob.answerBytesMax else { return end(whole: false) }
-        unsafe body.append(contentsOf: bytes)
+        unsafe collector.add(bytes, at: time.now())
+        if collector.isTooLong { end(whole: false) }
     }
 
     func upstreamFinished(_ connection: UpstreamConnection) { end(whole: true) }
