@@ -48,6 +48,9 @@ struct AnswerDocument {
         return (try? JSONValue(parsing: text, limits: limits), binary)
     }
 
+    /// An answer's JSON as it came.
+    static func value(_ answer: ComparedAnswer) -> JSONValue? { read(answer).0 }
+
     /// The first choice's text.
     var text: String? {
         let choice = json["choices"]?[0]

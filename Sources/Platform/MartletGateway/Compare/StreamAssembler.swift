@@ -23,6 +23,7 @@ package struct StreamAssembler: Sendable {
         var isMessage = true
         var calls: [Call] = []
         var finish: JSONValue = .null
+        var logprobs: [JSONValue] = []
     }
 
     package private(set) var isTooLong = false
@@ -95,6 +96,10 @@ package struct StreamAssembler: Sendable {
                 choices[index].content += text
                 textBytes += text.utf8.count
             }
+            if let tokens = part["logprobs"]?["content"]?.arrayValue {
+                choices[index].logprobs += tokens
+                textBytes += 128 * tokens.count
+            }
             for call in part["delta"]?["tool_calls"]?.arrayValue ?? [] { add(call, to: index) }
             if let finish = part["finish_reason"], !finish.isNull {
                 choices[index].finish = finish
@@ -150,6 +155,9 @@ package struct StreamAssembler: Sendable {
                     found["message"] = .object(message)
                 } else {
                     found["text"] = .string(choice.content)
+                }
+                if !choice.logprobs.isEmpty {
+                    found["logprobs"] = ["content": .array(choice.logprobs)]
                 }
                 found["finish_reason"] = choice.finish
                 return .object(found)

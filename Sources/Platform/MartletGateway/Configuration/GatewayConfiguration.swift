@@ -72,6 +72,22 @@ package struct GatewayConfiguration: Sendable {
         package var limits: LimitPolicy?
         package var shadow: Shadow?
         package var delivery: DeliveryConfiguration?
+        package var cascade: Cascade?
+        package var semanticCache: SemanticCache?
+    }
+
+    /// A small version that is asked first, and the one that is asked when it is not sure.
+    package struct Cascade: Sendable {
+        package var first: Reference
+        package var then: Reference
+        package var policy: CascadePolicy
+    }
+
+    /// Answers for questions of the same meaning.
+    package struct SemanticCache: Sendable {
+        /// Where embeddings are made.
+        package var pool: Reference
+        package var policy: SemanticCachePolicy
     }
 
     /// A version that is asked as well, to be compared.

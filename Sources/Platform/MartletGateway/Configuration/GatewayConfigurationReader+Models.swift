@@ -19,10 +19,13 @@ extension GatewayConfigurationReader {
         guard let section = ConfigurationSection(node, what, problems) else { return }
         section.allow([
             "versions", "default", "split", "price", "fallback", "limits", "shadow", "deliver",
+            "cascade", "semantic_cache",
         ])
         model.limits = readLimits(section)
         model.shadow = readShadow(section)
         model.delivery = readDelivery(section, name)
+        model.cascade = readCascade(section)
+        model.semanticCache = readSemanticCache(section)
         if let node = section["versions"],
             let versions = ConfigurationSection(node, "versions of \(what)", problems)
         {
@@ -40,16 +43,17 @@ extension GatewayConfigurationReader {
         case (nil, .some(let node)):
             model.standard = readSplit(node, "split of \(what)").map { .split($0) }
         case (nil, nil):
-            if model.versions.count > 1, section["deliver"] == nil {
+            if model.versions.count > 1, section["deliver"] == nil, section["cascade"] == nil {
                 problems.add(
                     "\(what) has several versions and neither a default nor a split",
                     at: position)
             }
         }
-        if model.standard != nil, let node = section["deliver"] {
+        let ways = ["default", "split", "deliver", "cascade"].filter { section[$0] != nil }
+        if ways.count > 1, let node = section[ways[1]], ways != ["default", "split"] {
             problems.add(
-                "\(what) has a deliver, which decides between its versions, and a default or a "
-                    + "split: one of them", at: node.position)
+                "\(what) has \(ways.joined(separator: " and ")), which all decide between its "
+                    + "versions: one of them", at: node.position)
         }
         configuration.models.append(model)
     }

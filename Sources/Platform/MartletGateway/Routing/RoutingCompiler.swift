@@ -85,28 +85,35 @@ struct RoutingCompiler {
     }
 
     private mutating func pool(_ version: GatewayConfiguration.Version, _ model: String) -> Int? {
-        if let known = poolIndex[version.pool] {
-            usedPools.insert(version.pool)
+        pool(
+            GatewayConfiguration.Reference(name: version.pool, position: version.position),
+            "version '\(version.label)' of model '\(model)'")
+    }
+
+    /// A pool by its name, or an upstream's own.
+    mutating func pool(_ reference: GatewayConfiguration.Reference, _ what: String) -> Int? {
+        let name = reference.name
+        if let known = poolIndex[name] {
+            usedPools.insert(name)
             return known
         }
-        guard let upstream = upstreamIndex[version.pool] else {
+        guard let upstream = upstreamIndex[name] else {
             problems.add(
-                "version '\(version.label)' of model '\(model)' goes to '\(version.pool)', which "
-                    + "is neither a pool nor an upstream"
+                "\(what) goes to '\(name)', which is neither a pool nor an upstream"
                     + ProblemList.hint(
-                        version.pool, among: Array(poolIndex.keys) + Array(upstreamIndex.keys)),
-                at: version.position)
+                        name, among: Array(poolIndex.keys) + Array(upstreamIndex.keys)),
+                at: reference.position)
             return nil
         }
-        usedUpstreams.insert(version.pool)
+        usedUpstreams.insert(name)
         let index = tables.pools.count
         tables.pools.append(
             RoutingTables.Pool(
-                name: version.pool,
+                name: name,
                 members: [RoutingTables.Member(upstream: upstream, weight: 1, priority: 0)],
                 policy: PoolPolicy()))
-        poolIndex[version.pool] = index
-        usedPools.insert(version.pool)
+        poolIndex[name] = index
+        usedPools.insert(name)
         return index
     }
 
@@ -141,6 +148,9 @@ struct RoutingCompiler {
     private mutating func compileStandards() {
         for (index, model) in configuration.models.enumerated() {
             let what = "model '\(model.name)'"
+            if let cache = model.semanticCache {
+                tables.models[index].semanticCache = semanticCache(cache, what)
+            }
             if let shadow = model.shadow,
                 let version = version(shadow.version, index, "the shadow of \(what)")
             {
@@ -150,6 +160,8 @@ struct RoutingCompiler {
             }
             if let delivery = model.delivery {
                 compileDelivery(delivery, model: index, what)
+            } else if let cascade = model.cascade {
+                compileCascade(cascade, model: index, what)
             } else if let standard = model.standard {
                 if let action = action(standard, model: index, what, salt: "model/\(model.name)") {
                     tables.models[index].standard = action
@@ -198,7 +210,7 @@ struct RoutingCompiler {
         }
     }
 
-    private func version(
+    func version(
         _ reference: GatewayConfiguration.Reference, _ model: Int?, _ what: String
     ) -> Int? {
         guard let model else {

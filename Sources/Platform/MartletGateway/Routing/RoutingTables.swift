@@ -39,6 +39,19 @@ package struct RoutingTables: Sendable {
         package var fallbacks: [Int]
         package var limits: LimitPolicy?
         package var shadow: Shadow?
+        package var cascade: Cascade?
+        package var semanticCache: SemanticCache?
+    }
+
+    package struct Cascade: Sendable {
+        package var first: Int
+        package var then: Int
+        package var policy: CascadePolicy
+    }
+
+    package struct SemanticCache: Sendable {
+        package var pool: Int
+        package var policy: SemanticCachePolicy
     }
 
     package struct Shadow: Sendable {
