@@ -177,6 +177,9 @@ extension ClientConnection {
     private func limit(_ pool: PoolRuntime, from now: MonotonicInstant) -> MonotonicInstant {
         let (sum, overflow) = now.nanoseconds.addingReportingOverflow(pool.timeoutNanoseconds)
         let limit = MonotonicInstant(nanoseconds: overflow ? .max : sum)
+        if let turn = exchange.cascade {
+            return min(limit, exchange.deadline.instant, turn.limit)
+        }
         return min(limit, exchange.deadline.instant)
     }
 
@@ -217,6 +220,9 @@ extension ClientConnection {
         giveUpAttempt(isReset ? .neutral : failure.outcome, restsFor: failure.retryAfter)
         exchange.lastFailure = failure
         exchange.held.removeAll(keepingCapacity: true)
+        if let turn = exchange.cascade, !exchange.deadline.isPast(at: shared.time.now()) {
+            return escalate(turn)
+        }
         let isRepeatable = isRepeatable()
         if isReset, let member, exchange.isReplayable, isRepeatable {
             return attempt(isFirst: false, freshTo: member)

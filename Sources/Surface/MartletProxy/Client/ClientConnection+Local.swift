@@ -58,6 +58,7 @@ extension ClientConnection {
                     sum, connections: shared.connections,
                     pools: shared.store.load().runtime.pools, into: &text)
                 VariantMetricsText.write(sum.exposures, shared.variants, into: &text)
+                VariantMetricsText.write(shared.semantic.counts, into: &text)
                 answer(
                     LocalAnswer(
                         status: 200, contentType: "text/plain; version=0.0.4",

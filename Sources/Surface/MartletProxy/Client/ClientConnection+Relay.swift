@@ -14,6 +14,10 @@ extension ClientConnection: UpstreamUser {
 
     func upstreamAnswered(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
         guard connection === exchange.connection else { return }
+        if exchange.cascade != nil, head.status != 200 {
+            return attemptHasFailed(
+                AttemptFailure(.status(head.status), "the upstream answered \(head.status)"))
+        }
         if AttemptFailure.mayRetry(status: head.status) {
             let failure = AttemptFailure(
                 .status(head.status), "the upstream answered \(head.status)",
@@ -35,7 +39,8 @@ extension ClientConnection: UpstreamUser {
             && connection.pool.identity.dialect == .openai
         if exchange.readsUsage { exchange.usageScanner.reset() }
         if exchange.isShadowed { exchange.answer.begin(head) }
-        if exchange.checksEvents, head.status == 200, exchange.isReplayable {
+        exchange.cascade?.answer.begin(head)
+        if exchange.cascade != nil || exchange.checksEvents, head.status == 200, exchange.isReplayable {
             exchange.stage = .holding
             var bytes: [UInt8] = []
             swap(&bytes, &exchange.held)
@@ -123,6 +128,10 @@ extension ClientConnection: UpstreamUser {
             unsafe exchange.usageScanner.read(body)
         }
         if exchange.isShadowed { unsafe keepForShadow(body) }
+        if exchange.cascade != nil {
+            unsafe exchange.cascade?.answer.add(body, at: shared.time.now())
+        }
+        if exchange.semantic != nil { unsafe keepForSemanticCache(body) }
         let isChunked = exchange.isChunked
         if exchange.stage == .holding {
             unsafe ClientConnection.append(body, isChunked: isChunked, to: &exchange.held)
@@ -152,6 +161,10 @@ extension ClientConnection: UpstreamUser {
     func upstreamPaused(_ connection: UpstreamConnection) {
         guard connection === exchange.connection else { return }
         if exchange.stage == .holding {
+            if exchange.cascade != nil {
+                guard exchange.held.count > CascadeTurn.heldBytesMax else { return }
+                acceptCascade()
+            }
             let isShown =
                 exchange.events.eventCount > 0
                 || exchange.held.count > ClientConnection.heldBytesMax
@@ -182,6 +195,14 @@ extension ClientConnection: UpstreamUser {
     func upstreamFinished(_ connection: UpstreamConnection) {
         guard connection === exchange.connection else { return }
         if exchange.stage == .holding {
+            if let turn = exchange.cascade {
+                guard isSureEnough(turn) else {
+                    endAttempt(outcome)
+                    exchange.connection = nil
+                    return escalate(turn)
+                }
+                acceptCascade()
+            }
             guard !hasFailedAtOnce() else { return }
             if exchange.checksEvents, exchange.events.ending == .cut {
                 return attemptHasFailed(

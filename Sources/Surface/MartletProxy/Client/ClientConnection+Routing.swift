@@ -69,9 +69,12 @@ extension ClientConnection {
                     retryAfter: error.retryAfter)
             }
         }
-        choose(version, runtime)
+        choose(beginCascade(version, runtime), runtime)
         noteExposure(version, runtime)
-        decideShadow(version, runtime)
+        if exchange.cascade == nil {
+            decideShadow(version, runtime)
+            if beginsSemanticSearch(version, runtime) { return }
+        }
         attempt(isFirst: true)
     }
 

@@ -12,7 +12,8 @@ extension ClientConnection {
         let now = shared.time.now()
         let usage = usage()
         if holds != nil {
-            holds?.settle(usedTokens: usage?.total ?? 0, at: now)
+            let used = (usage?.total ?? 0).addingReportingOverflow(exchange.usedBefore)
+            holds?.settle(usedTokens: used.overflow ? .max : used.partialValue, at: now)
             holds = nil
         }
         let taken = exchange.began.nanoseconds(to: now)
@@ -27,13 +28,14 @@ extension ClientConnection {
             loop.account(exchange.key, exchange.version, runtime).add(usage)
         }
         noteOutcome(at: now)
+        settleSemanticCache(at: now)
         startShadow(at: now)
         if shared.listen.logsRequests { log(usage, nanoseconds: taken) }
     }
 
     /// What is billed: what the upstream says it was; without that, an estimate of what reached the
     /// client. Nothing for answers that failed.
-    private func usage() -> TokenUsage? {
+    func usage() -> TokenUsage? {
         guard exchange.status == 200, exchange.version >= 0 else { return nil }
         if exchange.isEventStream {
             guard exchange.checksEvents else { return nil }

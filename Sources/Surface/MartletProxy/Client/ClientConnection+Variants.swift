@@ -50,10 +50,10 @@ extension ClientConnection {
             .map { tables.deliveries[$0] }
         let isCanary = delivery.map { tables.versions[assigned].label == $0.plan.canary } ?? false
         let share = delivery.map { runtime.snapshot.share(of: $0) } ?? 0
-        if exchange.status == 200, !exchange.isCut, exchange.version == assigned,
+        if exchange.status == 200, !exchange.isCut, exchange.triedModels.isEmpty,
             let desk = shared.variants.feedback
         {
-            let target = loop.feedbackTarget(assigned, delivery, isCanary, runtime)
+            let target = loop.feedbackTarget(exchange.version, delivery, isCanary, runtime)
             desk.remember(
                 exchange.requestID,
                 FeedbackDesk.Subject(

@@ -90,6 +90,12 @@ struct Exchange {
     /// A candidate is asked the same afterwards; `answer` is kept for that.
     var isShadowed = false
     var answer = AnswerCollector()
+    /// A small model is asked first, and its answer judged.
+    var cascade: CascadeTurn?
+    /// Tokens that models used whose answers were not taken.
+    var usedBefore = 0
+    /// The answer is kept for questions of the same meaning.
+    var semantic: SemanticTurn?
 
     /// Begins another request; keeps its memory.
     mutating func begin(_ runtime: GatewayRuntime, at now: MonotonicInstant) {
@@ -134,5 +140,8 @@ struct Exchange {
         inputEstimate = 0
         isCut = false
         isShadowed = false
+        if cascade != nil { cascade = nil }
+        if semantic != nil { semantic = nil }
+        usedBefore = 0
     }
 }

@@ -16,6 +16,8 @@ final class LoopMetrics {
     var gone = 0
     var shadowsCompared = 0
     var shadowsDropped = 0
+    var cascadesKept = 0
+    var cascadesEscalated = 0
     /// Requests assigned to a version of an experiment.
     var exposures: [Exposure: Int] = [:]
     private(set) var versions: [VersionLabel: VersionCounters] = [:]
@@ -64,7 +66,7 @@ final class LoopMetrics {
         var snapshot = MetricsSnapshot()
         snapshot.counts = [
             unauthorized, limited, refused, retries, fallbacks, failedAttempts, cutAnswers, gone,
-            shadowsCompared, shadowsDropped,
+            shadowsCompared, shadowsDropped, cascadesKept, cascadesEscalated,
         ]
         snapshot.versions = versions.mapValues(\.values)
         snapshot.exposures = exposures
@@ -153,7 +155,7 @@ struct DurationHistogram: Sendable {
 struct MetricsSnapshot: Sendable {
     static let names = [
         "unauthorized", "limited", "malformed", "retries", "fallbacks", "failed_attempts",
-        "cut_answers", "clients_gone", "shadows_compared", "shadows_dropped",
+        "cut_answers", "clients_gone", "shadows_compared", "shadows_dropped", "cascades_kept", "cascades_escalated",
     ]
     var counts = Array(repeating: 0, count: MetricsSnapshot.names.count)
     var versions: [LoopMetrics.VersionLabel: VersionValues] = [:]

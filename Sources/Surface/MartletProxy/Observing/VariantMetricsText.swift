@@ -46,4 +46,22 @@ enum VariantMetricsText {
             text += "martlet_gateway_exposures_dropped_total \(log.dropped)\n"
         }
     }
+
+    /// Semantic caches, by model.
+    static func write(_ caches: [String: SemanticCaches.Counts], into text: inout String) {
+        let sorted = caches.sorted { $0.key < $1.key }
+        let series: [(String, String, (SemanticCaches.Counts) -> Int)] = [
+            ("hits_total", "counter", { $0.hits }), ("misses_total", "counter", { $0.misses }),
+            ("failures_total", "counter", { $0.failures }), ("entries", "gauge", { $0.entries }),
+            ("bytes", "gauge", { $0.bytes }),
+        ]
+        for (name, kind, value) in series where !sorted.isEmpty {
+            text += "# TYPE martlet_gateway_semantic_\(name) \(kind)\n"
+            for (model, counts) in sorted {
+                text +=
+                    "martlet_gateway_semantic_\(name){model=\"\(MetricsText.escaped(model))\"} "
+                    + "\(value(counts))\n"
+            }
+        }
+    }
 }

@@ -35,6 +35,7 @@ final class ProxyShared: Sendable {
     let ledger = UsageLedger()
     let comparisons = ComparisonLedger()
     let variants: Variants
+    let semantic = SemanticCaches()
     private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)

@@ -89,6 +89,8 @@ final class ShadowCall: UpstreamUser {
     private let pool: PoolRuntime
     private let request: [UInt8]
     private let method: HTTPMethod
+    /// The longest that it may take.
+    private let nanoseconds: Int64
     private var attempt: PoolRuntime.Attempt?
     private var connection: UpstreamConnection?
     private var timer: Scheduled<Void>?
@@ -99,9 +101,10 @@ final class ShadowCall: UpstreamUser {
 
     init(
         _ pool: PoolRuntime, _ attempt: PoolRuntime.Attempt, _ request: [UInt8],
-        _ method: HTTPMethod
+        _ method: HTTPMethod, limit: Duration? = nil
     ) {
         self.pool = pool
+        nanoseconds = min(limit?.nanosecondsSaturating ?? .max, pool.timeoutNanoseconds)
         self.attempt = attempt
         self.request = request
         self.method = method
@@ -119,7 +122,7 @@ final class ShadowCall: UpstreamUser {
         self.completion = completion
         began = time.now()
         timer = loop.eventLoop.assumeIsolated().scheduleTask(
-            in: .nanoseconds(pool.timeoutNanoseconds)
+            in: .nanoseconds(nanoseconds)
         ) { [self] in end(whole: false) }
         let connections = loop.connections(to: pool.members[attempt.member])
         if let idle = connections.takeIdle() { return send(idle) }
