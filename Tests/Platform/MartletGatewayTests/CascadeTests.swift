@@ -42,7 +42,8 @@ struct CascadeTests {
         ]
         let bodies = [
             "", "{}", "[]", #"{"choices":[]}"#, #"{"choices":[{"logprobs":null}]}"#,
-            #"{"choices":[{"logprobs":{"content":[]}}]}"#, #"{"outputs":[{"name":"P","data":["x"]}]}"#,
+            #"{"choices":[{"logprobs":{"content":[]}}]}"#,
+            #"{"outputs":[{"name":"P","data":["x"]}]}"#,
             #"{"a":{"b":"nan"}}"#, #"{"choices":[{"logprobs":{"content":[{}]}},{}]}"#,
         ]
         for body in bodies {
@@ -85,14 +86,21 @@ struct CascadeTests {
             "cascade: {first: v1, then: v2, confidence: {logprob: -0.5}, timeout: 2s}, "
                 + "semantic_cache: {embeddings: b, model: mini, threshold: 0.9, entries: 5}")
         let cascade = try #require(good.tables.models[0].cascade)
-        #expect(cascade.policy == {
-            var policy = CascadePolicy(measure: .logprob, least: -0.5)
-            policy.timeout = .seconds(2)
-            return policy
-        }())
+        #expect(
+            cascade.policy
+                == {
+                    var policy = CascadePolicy(measure: .logprob, least: -0.5)
+                    policy.timeout = .seconds(2)
+                    return policy
+                }())
         #expect(good.tables.models[0].standard == .version(cascade.first))
         let cache = try #require(good.tables.models[0].semanticCache)
         #expect(good.tables.pools[cache.pool].name == "b" && cache.policy.entriesMax == 5)
+        var request = RequestDescription()
+        request.model = "m"
+        let text = good.explain(request, draw: 0).text
+        #expect(text.contains("'v2' is asked when the mean logprob is below -0.5"), "\(text)")
+        #expect(text.contains("kept by meaning: cosine from 0.9"), "\(text)")
         let wrong: [(String, String)] = [
             ("cascade: {first: v1, then: v1, confidence: {logprob: -1}}", "twice"),
             ("cascade: {first: v1, then: v2}", "no confidence"),
@@ -200,7 +208,9 @@ struct SemanticCacheTests {
                 ComparedAnswer(status: status, body: Array(body.utf8), latency: .zero))
         }
         #expect(direction(#"{"data":[{"embedding":[3,4]}]}"#) == [0.6, 0.8])
-        for none in ["", "{}", #"{"data":[{"embedding":[0,0]}]}"#, #"{"data":[{"embedding":["x"]}]}"#] {
+        for none in [
+            "", "{}", #"{"data":[{"embedding":[0,0]}]}"#, #"{"data":[{"embedding":["x"]}]}"#,
+        ] {
             #expect(direction(none) == nil)
         }
         #expect(direction(#"{"data":[{"embedding":[3,4]}]}"#, status: 500) == nil)

@@ -71,7 +71,8 @@ struct CodeComparisonTests {
         let statement = differences("    return {", "    pass\n    return {")
         #expect(statement.map(\.kind) == [.added] && statement[0].after == "pass")
         // A statement moved out of its block is another program.
-        let moved = CodeComparison("if a:\n  b()\n  c()\n", "if a:\n  b()\nc()\n", language: "python")
+        let moved = CodeComparison(
+            "if a:\n  b()\n  c()\n", "if a:\n  b()\nc()\n", language: "python")
         #expect(!moved.isSame)
         #expect(!CodeComparison("x = (1,)", "x = (1)", language: "python").isSame)
         #expect(CodeComparison("x = f(1,)", "x = f(1)", language: "python").isSame)
@@ -165,7 +166,8 @@ struct CodeComparisonTests {
     @Test("changed programs of either language", arguments: [1, 2, 3, 4])
     func hostile(seed: UInt64) {
         var random = SeededRandom(seed: seed)
-        let pieces = Array("()[]{}\"'\"\"\"#\\\n  \tf\"{x}:;,=lambda \\(x) if else 1.5e+3 /* */".utf8)
+        let pieces = Array(
+            "()[]{}\"'\"\"\"#\\\n  \tf\"{x}:;,=lambda \\(x) if else 1.5e+3 /* */".utf8)
         for round in 0..<1_500 {
             let isPython = round % 2 == 0
             var bytes = Array((isPython ? Self.python : Self.swift).utf8)
@@ -195,7 +197,8 @@ struct CodeComparisonTests {
         let deep = String(repeating: "(", count: 100_000)
         #expect(!CodeComparison(deep, deep, language: "swift").isParsed)
         #expect(!CodeComparison(deep, deep + " ", language: "python").isParsed)
-        let braces = String(repeating: "if x {\n", count: 5_000) + String(repeating: "}", count: 5_000)
+        let braces =
+            String(repeating: "if x {\n", count: 5_000) + String(repeating: "}", count: 5_000)
         #expect(!CodeComparison(braces, braces, language: "swift").isParsed)
         var nested = ""
         for depth in 0..<3_000 { nested += String(repeating: " ", count: depth) + "if x:\n" }

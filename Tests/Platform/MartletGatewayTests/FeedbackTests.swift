@@ -110,6 +110,11 @@ struct DeliveryConfigurationTests {
         #expect(snapshot.share(of: delivery) == 20_000)
         let moved = try #require(snapshot.delivering(delivery, share: 700_000))
         #expect(moved.share(of: delivery) == 700_000)
+        var description = RequestDescription()
+        description.model = "m"
+        let text = snapshot.explain(description, draw: 0).text
+        #expect(
+            text.contains("'v1' → 'v2' by 2 %, 100 %, each for 10.0 s and 7 answers"), "\(text)")
         // Whoever had the canary keeps it.
         for user in 0..<2_000 {
             let request = snapshot.request(model: "m") {

@@ -51,7 +51,8 @@ struct ShadowAnswerTests {
         #expect(assemble(Array(long.utf8), cut: 1_000).isTooLong)
         let text = String(repeating: "y", count: 30_000)
         let many = stream(
-            Array(repeating: #"{"choices":[{"index":0,"delta":{"content":"\#(text)"}}]}"#, count: 20))
+            Array(
+                repeating: #"{"choices":[{"index":0,"delta":{"content":"\#(text)"}}]}"#, count: 20))
         #expect(assemble(many, cut: 10_000).isTooLong)
         for index in ["-1", "128", "1000000000"] {
             let wild = stream([#"{"choices":[{"index":\#(index),"delta":{"content":"x"}}]}"#])
@@ -148,7 +149,8 @@ struct ShadowAnswerTests {
         #expect(result.tensors.map(\.outside) == [0] && result.tensors.first?.cosine == 1)
         func embedding(_ value: String) -> ComparedAnswer {
             ComparedAnswer(
-                status: 200, body: Array(#"{"data":[{"embedding":\#(value)}]}"#.utf8), latency: .zero)
+                status: 200, body: Array(#"{"data":[{"embedding":\#(value)}]}"#.utf8),
+                latency: .zero)
         }
         // struct.pack("<2f", 1, -2.5) in base64.
         let coded = AnswerComparison.compare(

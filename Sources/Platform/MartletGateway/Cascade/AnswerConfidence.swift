@@ -102,7 +102,9 @@ package enum CascadeRequest {
         var more: [String] = []
         switch measure {
         case .logprob:
-            if object["logprobs"] == nil { more.append(isChat ? "\"logprobs\":true" : "\"logprobs\":1") }
+            if object["logprobs"] == nil {
+                more.append(isChat ? "\"logprobs\":true" : "\"logprobs\":1")
+            }
         case .tokenMargin:
             guard isChat else { return nil }
             if object["logprobs"] == nil { more.append("\"logprobs\":true") }

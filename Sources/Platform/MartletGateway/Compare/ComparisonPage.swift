@@ -72,7 +72,9 @@ package struct ComparisonPage {
             figure("words that differ", percent(share), "of the answers' texts")
         }
         if let tensors = report["tensors"] {
-            let cosine = tensors["cosine_least"]?.doubleValue.map { "least cosine \(number($0, 6))" }
+            let cosine = tensors["cosine_least"]?.doubleValue.map {
+                "least cosine \(number($0, 6))"
+            }
             figure(
                 "tensors out of tolerance",
                 "\(integer(tensors["outside"])) / \(integer(tensors["count"]))", cosine ?? "")

@@ -129,7 +129,6 @@ package struct StreamAssembler: Sendable {
         }
     }
 
-
     /// The answer so far, as without streaming.
     package var document: JSONValue {
         var object = JSONObject()

@@ -50,7 +50,8 @@ enum TensorBytes {
         case 0: return sign * fraction * 0x1p-14
         case 31: return fraction == 0 ? sign * .infinity : .nan
         default:
-            return sign * (1 + fraction) * Double(sign: .plus, exponent: exponent - 15, significand: 1)
+            return sign * (1 + fraction)
+                * Double(sign: .plus, exponent: exponent - 15, significand: 1)
         }
     }
 

@@ -134,6 +134,7 @@ extension RoutingSnapshot {
             if version.remoteModel != tables.models[version.model].name {
                 say("asked as", "'\(version.remoteModel)'")
             }
+            sayMore(decision, index, say)
             let fallbacks = fallbacks(ofVersion: index).map { tables.models[$0].name }
             if !fallbacks.isEmpty { say("fallback", fallbacks.joined(separator: ", then ")) }
         }

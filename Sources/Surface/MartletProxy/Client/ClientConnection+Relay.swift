@@ -40,7 +40,9 @@ extension ClientConnection: UpstreamUser {
         if exchange.readsUsage { exchange.usageScanner.reset() }
         if exchange.isShadowed { exchange.answer.begin(head) }
         exchange.cascade?.answer.begin(head)
-        if exchange.cascade != nil || exchange.checksEvents, head.status == 200, exchange.isReplayable {
+        if exchange.cascade != nil || exchange.checksEvents, head.status == 200,
+            exchange.isReplayable
+        {
             exchange.stage = .holding
             var bytes: [UInt8] = []
             swap(&bytes, &exchange.held)

@@ -28,7 +28,8 @@ struct AnswerCollector {
         stream = type.lowercased().hasPrefix("text/event-stream") ? StreamAssembler() : nil
     }
 
-    mutating func add(_ bytes: UnsafeRawBufferPointer, at now: @autoclosure () -> MonotonicInstant) {
+    mutating func add(_ bytes: UnsafeRawBufferPointer, at now: @autoclosure () -> MonotonicInstant)
+    {
         if firstByte == nil { firstByte = now() }
         if stream != nil {
             unsafe stream?.read(bytes)

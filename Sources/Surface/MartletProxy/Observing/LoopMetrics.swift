@@ -155,7 +155,8 @@ struct DurationHistogram: Sendable {
 struct MetricsSnapshot: Sendable {
     static let names = [
         "unauthorized", "limited", "malformed", "retries", "fallbacks", "failed_attempts",
-        "cut_answers", "clients_gone", "shadows_compared", "shadows_dropped", "cascades_kept", "cascades_escalated",
+        "cut_answers", "clients_gone", "shadows_compared", "shadows_dropped", "cascades_kept",
+        "cascades_escalated",
     ]
     var counts = Array(repeating: 0, count: MetricsSnapshot.names.count)
     var versions: [LoopMetrics.VersionLabel: VersionValues] = [:]

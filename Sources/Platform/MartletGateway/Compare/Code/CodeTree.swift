@@ -212,7 +212,8 @@ struct CodeTreeBuilder {
 
     private mutating func group(depth: Int) -> CodeTree? {
         guard depth < CodeTree.depthMax, let open = token else { return nil }
-        let isCall = place > 0 && (tokens[place - 1].kind == .name || tokens[place - 1].kind == .close)
+        let isCall =
+            place > 0 && (tokens[place - 1].kind == .name || tokens[place - 1].kind == .close)
         place += 1
         var found = CodeTree(kind: .group, text: open.text, line: open.line)
         if !isPython, open.text == "{" {

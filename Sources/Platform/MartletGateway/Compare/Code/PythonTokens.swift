@@ -151,8 +151,9 @@ enum PythonTokens {
         private func stringPrefix() -> String? {
             var length = 0
             while length < 3, CodeReader.isNameStart(code.peek(length)) { length += 1 }
-            guard length <= 2, code.peek(length) == UInt8(ascii: "\"")
-                || code.peek(length) == UInt8(ascii: "'")
+            guard length <= 2,
+                code.peek(length) == UInt8(ascii: "\"")
+                    || code.peek(length) == UInt8(ascii: "'")
             else { return nil }
             let prefix = code.text(code.place..<(code.place + length))
             return prefix.lowercased().allSatisfy { "rbuft".contains($0) } ? prefix : nil
@@ -200,7 +201,8 @@ enum PythonTokens {
                         return true
                     }
                     code.place += 1
-                } else if isFormatted, byte == UInt8(ascii: "{"), code.peek(1) == byte, braces == 0 {
+                } else if isFormatted, byte == UInt8(ascii: "{"), code.peek(1) == byte, braces == 0
+                {
                     code.place += 2
                 } else if isFormatted, byte == UInt8(ascii: "{") {
                     braces += 1
