@@ -62,8 +62,7 @@ package struct Replay: Sendable {
     ) async throws -> (status: Int, body: [UInt8]) {
         let identity = try identity(url)
         let request = try ReplayRequest(
-            line: JSONValue.object(["method": "GET", "path": .string(path)]).serialized(),
-            number: 1)
+            line: (["method": "GET", "path": .string(path)] as JSONValue).serialized(), number: 1)
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let tls = try NIOSSLContext(configuration: .makeClientConfiguration())
         let promise = eventLoop.makePromise(of: ComparedAnswer.self)
@@ -71,7 +70,7 @@ package struct Replay: Sendable {
             let connections = UpstreamConnections(identity, eventLoop: eventLoop, tls: tls)
             ReplayCall(request, to: connections, secret: secret) { result in
                 connections.closeIdle()
-                promise.completeWith(result)
+                promise.completeWith(result.mapError { $0 as any Error })
             }.begin(on: eventLoop, timeout: timeout)
         }
         let answer = try await promise.futureResult.get()
