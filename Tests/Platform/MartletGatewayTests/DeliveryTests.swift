@@ -215,4 +215,36 @@ struct DeliveryTests {
         #expect(problem { $0.falseAlarm = .nan } != nil)
         #expect(problem { $0.proofMargin = 1 } != nil)
     }
+
+    @Test("paused, the share stays; what is worse is still taken back; a restart stays paused")
+    func pauses() throws {
+        var now = MonotonicInstant(nanoseconds: 0)
+        var controller = DeliveryController(plan: Self.plan(), at: now)
+        controller.isPaused = true
+        func answer(_ isCanary: Bool, isError: Bool = false) -> DeliveryController.Answer {
+            DeliveryController.Answer(
+                isCanary: isCanary, share: controller.share, isError: isError,
+                latency: .milliseconds(10))
+        }
+        for _ in 0..<500 {
+            now = now.advanced(by: .seconds(1))
+            #expect(controller.record(answer(true), at: now) == nil)
+        }
+        #expect(controller.phase == .rolling(step: 0))
+        let kept = try JSONValue(parsing: controller.json(at: now).serialized())
+        controller = try DeliveryController(kept, plan: Self.plan(), at: now)
+        #expect(controller.isPaused && controller.answersInStep == 500)
+        controller.isPaused = false
+        #expect(controller.advance(to: now) == .setShare(50_000))
+        controller.isPaused = true
+        var last: DeliveryAction?
+        for _ in 0..<50 where last == nil {
+            last = controller.record(answer(true, isError: true), at: now)
+        }
+        guard case .rollBack = last else {
+            Issue.record("a paused delivery is still watched")
+            return
+        }
+        #expect(controller.share == 0)
+    }
 }
