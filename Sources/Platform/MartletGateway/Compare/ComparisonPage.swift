@@ -9,8 +9,8 @@ package struct ComparisonPage {
     private let report: JSONValue
     private var html = ""
 
-    /// - Parameter report: as `ComparisonReport.json` has it; members that are missing or of another
-    ///   type are left out.
+    /// - Parameter report: as `ComparisonReport.json` has it; members that are missing or of
+    ///   another type are left out.
     package static func html(_ report: JSONValue, name: String) -> String {
         var page = ComparisonPage(name: name, report: report)
         page.write()

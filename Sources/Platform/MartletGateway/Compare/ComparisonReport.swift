@@ -168,7 +168,8 @@ package struct ComparisonReport: Sendable {
         for difference in exchange.differences where !noise.contains(difference.pattern) {
             severity += difference.kind == .changed ? 1 : 2
         }
-        if severity > 0 { severity += 5 * (exchange.text?.share ?? 0) }
+        // Texts that differ in their code's layout alone have no difference.
+        if !exchange.differences.isEmpty { severity += 5 * (exchange.text?.share ?? 0) }
         for tensor in exchange.tensors where tensor.count > 0 {
             severity += 5 * Double(tensor.outside) / Double(tensor.count)
         }
