@@ -39,8 +39,8 @@ def report(gateway, count=1):
     raise AssertionError(gateway.get("/metrics"))
 
 
-def stream(text, calls=None, finish="stop"):
-    pieces = [text[i:i + 2] for i in range(0, len(text), 2)]
+def stream(text, calls=None, finish="stop", size=2):
+    pieces = [text[i:i + size] for i in range(0, len(text), size)]
     events = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
     for name, arguments in calls or []:
         events.append({"choices": [{"index": 0, "delta": {"tool_calls": [
@@ -124,7 +124,7 @@ def test_bounds(pair):
         time.sleep(0.1)
     found = gateway.get("/admin/compare/twice")
     assert len(found) < 1_000_000, "a report keeps beginnings"
-    left.reply = lambda *_: stream("y" * 1_400_000)
+    left.reply = lambda *_: stream("y" * 1_400_000, size=1000)
     before = gateway.rss()
     for _ in range(5):
         ask(gateway, client, stream=True)
