@@ -75,6 +75,9 @@ def main():
         else:
             for name, path, model, vocabulary in gguf_cases.cases(folder, wanted):
                 compare(name, path, model, vocabulary)
+            run = lambda *arguments: subprocess.run([martlet, *arguments], check=True, capture_output=True, timeout=120)
+            for name, path, model, vocabulary in gguf_cases.quantized(folder, wanted, run, check):
+                compare(name, path, model, vocabulary)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) and results else 1)
 

@@ -65,6 +65,53 @@ def write(path, arch, config, model, kind, rng):
     out.write_header_to_file(); out.write_kv_data_to_file(); out.write_tensors_to_file(); out.close()
 
 
+def tokenizer(folder, size):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.train_from_iterator([open(__file__).read()], trainers.BpeTrainer(
+        vocab_size=size, special_tokens=["<|end|>"], show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    made.save(os.path.join(folder, "tokenizer.json"))
+    return made
+
+
+def quantized(folder, wanted, run, check):
+    """Files that `martlet quantize` writes: blocks as gguf-py makes them, tokens, and models that hold them.
+    `run` starts martlet, `check` takes a name, whether it is good, and what was seen."""
+    for index, (arch, config) in enumerate([("llama", LlamaConfig(**WIDE)), ("qwen2", Qwen2Config(**WIDE)), ("qwen3", Qwen3Config(**WIDE, head_dim=64))]):
+        source = os.path.join(folder, f"source-{arch}")
+        model = make(config, 200 + index)
+        model.save_pretrained(source)
+        made = tokenizer(source, config.vocab_size)
+        for kind in TYPES if arch == "llama" else ["Q8_0", "Q4_K"]:
+            name = f"quantize-{arch}-{kind}"
+            if wanted and not any(w in name for w in wanted): continue
+            path = os.path.join(folder, name + ".gguf")
+            run("quantize", source, path, "--type", kind)
+            file = gguf.GGUFReader(path)
+            stored = {t.name: t for t in file.tensors}
+            state, worst, exact = make(config, 200 + index).state_dict(), 0.0, True
+            for key, value in state.items():
+                weight, found = value.float().numpy(), stored[gguf_name(key)]
+                back = gguf.quants.dequantize(found.data, found.tensor_type).astype(np.float32).reshape(weight.shape)
+                heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2]) if arch == "llama" else None
+                laid = interleave(weight, heads) if heads else weight
+                try:
+                    exact &= bool(np.array_equal(np.ascontiguousarray(found.data).view(np.uint8).ravel(), np.ascontiguousarray(gguf.quants.quantize(laid, found.tensor_type)).view(np.uint8).ravel()))
+                except NotImplementedError:
+                    worst = max(worst, float(np.sqrt(((back - laid) ** 2).mean() / (laid ** 2).mean())))
+                if heads: back = back.reshape(heads, -1, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+                state[key] = torch.from_numpy(back.copy())
+            bound = {"Q4_K": 0.085, "Q5_K": 0.045, "Q6_K": 0.025}.get(kind, 0.025)
+            check(f"{name}: blocks", exact and worst < bound, f"those that gguf-py writes the same: {exact}; K error {worst:.3f}")
+            tokens = [file.fields["tokenizer.ggml.tokens"].contents(i) for i in range(config.vocab_size)]
+            ids = made.encode("def check(name): éa\U0001f600").ids
+            check(f"{name}: tokens", tokens == [made.id_to_token(i) or f"[PAD{i}]" for i in range(config.vocab_size)] and len(ids) > 3)
+            model.load_state_dict(state)
+            yield name, path, model, config.vocab_size
+
+
 def cases(folder, wanted):
     for index, (kind, arch, config) in enumerate([(t, "llama", LlamaConfig(**WIDE)) for t in TYPES] +
                                                  [("Q8_0", "qwen2", Qwen2Config(**WIDE)), ("Q4_K", "qwen3", Qwen3Config(**WIDE, head_dim=64))]):

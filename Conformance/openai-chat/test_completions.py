@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import httpx
+import openai
 import pytest
 
 
@@ -62,3 +63,44 @@ def test_langchain_reads_it(base, model):
     chat = langchain.ChatOpenAI(model=model, base_url=base + "/v1", api_key="none", max_tokens=10, seed=1)
     whole = chat.invoke("hello").content
     assert "".join(part.content for part in chat.stream("hello")) == whole
+
+
+def test_the_best_of_many(client, model):
+    options = dict(model=model, prompt="once upon", max_tokens=10, seed=3, temperature=1.5, logprobs=0)
+    every = client.completions.create(**options, n=6).choices
+    sums = sorted(((sum(c.logprobs.token_logprobs), c.text) for c in every), reverse=True)
+    best = client.completions.create(**options, n=2, best_of=6).choices
+    assert [c.text for c in best] == [text for _, text in sums[:2]]
+    plain = client.completions.create(model=model, prompt="a", max_tokens=3, best_of=3)
+    assert len(plain.choices) == 1 and plain.choices[0].logprobs is None
+    for wrong in ({"n": 3, "best_of": 2}, {"best_of": 3, "stream": True}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.completions.create(model=model, prompt="a", **wrong)
+        assert caught.value.param == "best_of"
+
+
+def test_beam_search(client, model):
+    options = dict(model=model, prompt="once upon", max_tokens=8, logprobs=1, temperature=0)
+    greedy = client.completions.create(**options, extra_body={"ignore_eos": True}).choices[0]
+    beams = client.completions.create(
+        **options, n=3, best_of=6, extra_body={"use_beam_search": True, "ignore_eos": True}).choices
+    sums = [sum(c.logprobs.token_logprobs) for c in beams]
+    assert len(beams) == 3 and len({c.text for c in beams}) == 3 and sums == sorted(sums, reverse=True)
+    assert sums[0] >= sum(greedy.logprobs.token_logprobs) - 1e-3
+    one = client.completions.create(**options, extra_body={"use_beam_search": True, "ignore_eos": True})
+    assert one.choices[0].text == greedy.text and one.usage.completion_tokens == 8
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(**options, stop=["a"], extra_body={"use_beam_search": True})
+
+
+def test_grammars(client, model):
+    grammar = 'root ::= "say " name\nname ::= "(" name ")" | "x" | "yy"'
+    for body in ({"guided_grammar": grammar}, {"structured_outputs": {"grammar": grammar}}, {"grammar": grammar}):
+        text = client.completions.create(
+            model=model, prompt="a", max_tokens=400, seed=1, extra_body=body).choices[0].text
+        name = text.removeprefix("say ")
+        while name.startswith("("): assert name.endswith(")") or len(text) > 200; name = name[1:-1]
+        assert text.startswith("say ") and (name in ("x", "yy") or len(text) > 200)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model=model, prompt="a", extra_body={"guided_grammar": "root ::= root"})
+    assert "allows nothing" in str(caught.value)

@@ -72,6 +72,9 @@ extension Setting {
             "engine.memory_mib_max", .number(1...(1 << 30)), default: .number(16 << 10),
             "most memory a model may take, in MiB"),
         Setting(
+            "language.draft_model", .text, default: .text(""),
+            "a smaller decoder of the same tokens that guesses for the decoders served"),
+        Setting(
             "engine.plan_cache", .text, default: .text("off"),
             "keep compiled models: off, on (in ~/.cache/martlet/plans), or a folder"),
         Setting(

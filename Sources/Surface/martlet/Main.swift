@@ -24,6 +24,7 @@ struct Main: AsyncParsableCommand {
             VerifyCommand.self, ConfigCommand.self, GatewayCommand.self, CompareCommand.self,
             DemoCommand.self,
             ChatCommand.self,
+            QuantizeCommand.self,
             DecodeCommand.self,
         ])
 }

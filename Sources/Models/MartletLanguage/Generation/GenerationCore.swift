@@ -44,13 +44,17 @@ package final class GenerationCore {
     private var logits: [Float] = []
     private var scratch = TokenSampler.Scratch()
     private let vocabularySize: Int
-    /// Tokens of speculation are looked up in the text itself.
+    /// Guesses are made: by the draft model, or looked up in the text itself.
     private let drafts: Bool
+    private let draftModel: DraftModel?
+    /// Sequences that go on and may have guesses checked.
+    private var undrafted: [SequenceID] = []
 
     /// - Parameter seeds: makes the seed of requests that bring none.
     package init(
         runner: any DecoderRunner, tokenizer: Tokenizer, endTokens: Set<Int32>,
         policy: SchedulerPolicy = SchedulerPolicy(), drafts: Bool = true,
+        draftModel: DraftModel? = nil,
         seeds: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }
     ) {
         self.runner = runner
@@ -58,6 +62,7 @@ package final class GenerationCore {
         self.endTokens = endTokens
         self.seeds = seeds
         self.drafts = drafts && policy.draftMax > 0
+        self.draftModel = draftModel
         vocabularySize = runner.shape.vocabularySize
         scheduler = GenerationScheduler(policy: policy, shape: runner.shape)
     }
@@ -154,6 +159,7 @@ package final class GenerationCore {
         scheduler.complete(plan)
         let now = time.now()
         for output in plan.outputs { take(output, now: now) }
+        draft()
         return true
     }
 
@@ -229,7 +235,7 @@ package final class GenerationCore {
             fail(state.request, LanguageError(sampling: error))
             return
         }
-        state.lookup.learn(guessed: draft.count, right: tokens.count - 1)
+        state.learn(guessed: draft.count, right: tokens.count - 1)
         if let ending { text += state.flush(ending.stop) }
         samples[id] = state
         _ = scheduler.append(tokens, to: id)
@@ -238,14 +244,33 @@ package final class GenerationCore {
             state.request, now: now)
         if let ending {
             finish(id, ending.reason, stop: ending.stop, now: now)
-        } else if drafts, scheduler.takesDrafts {
-            propose(id)
+        } else if drafts {
+            undrafted.append(id)
         }
     }
 
-    private func propose(_ id: SequenceID) {
-        scheduler.draft(for: id) { tokens, countMax in
-            samples[id]?.lookup.propose(tokens, countMax: countMax) ?? []
+    /// Guesses what the sequences of this step go on with, while few run.
+    private func draft() {
+        let ids = undrafted
+        undrafted.removeAll(keepingCapacity: true)
+        guard scheduler.takesDrafts else { return }
+        var wishes: [DraftModel.Wish] = []
+        for id in ids {
+            guard let state = samples[id] else { continue }
+            scheduler.draft(for: id) { tokens, countMax in
+                let found = samples[id]?.lookup.propose(tokens, countMax: countMax) ?? []
+                // A text that repeats itself is guessed for nothing.
+                if draftModel != nil, found.isEmpty {
+                    let count = min(countMax, state.draftWidth)
+                    wishes.append(
+                        DraftModel.Wish(id: id, tokens: tokens, countMax: count, state: state))
+                }
+                return found
+            }
+        }
+        guard let draftModel, !wishes.isEmpty else { return }
+        for wish in draftModel.propose(wishes, ends: endTokens, scratch: &scratch) {
+            scheduler.draft(for: wish.id) { _, _ in wish.made }
         }
     }
 
@@ -290,6 +315,7 @@ package final class GenerationCore {
     private func end(
         _ id: SequenceID, _ reason: FinishReason, stop: String?, now: MonotonicInstant
     ) {
+        draftModel?.forget(id)
         guard let state = samples.removeValue(forKey: id),
             let request = requests[state.request]
         else { return }
@@ -309,6 +335,7 @@ package final class GenerationCore {
         guard let state = requests.removeValue(forKey: number) else { return }
         for id in state.sequences {
             scheduler.finish(id)
+            draftModel?.forget(id)
             samples[id] = nil
         }
         state.receive(.failed(error))

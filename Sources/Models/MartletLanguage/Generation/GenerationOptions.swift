@@ -19,6 +19,13 @@ public struct GenerationOptions: Sendable {
     public var skipsSpecialTokens = true
     /// Answers to one prompt.
     public var samples = 1
+    /// Makes so many and answers the likeliest `samples` of them.
+    public var bestOf: Int?
+    /// Searches for the likeliest answers with so many beams, instead of drawing; bounded by
+    /// `tokensMax`, without stop texts or a format.
+    public var beamWidth: Int?
+    /// The power of a text's length that a beam's score is divided by.
+    public var lengthPenalty = 1.0
     /// Answer each token's log-probability with those of the likeliest so many.
     public var topLogProbabilities: Int?
     /// Answer the prompt's tokens' log-probabilities too.
@@ -35,6 +42,8 @@ public struct GenerationOptions: Sendable {
     public init() {}
 
     public static let topLogProbabilitiesMax = 20
+    /// Each beam needs twice as many candidates.
+    static let beamWidthMax = topLogProbabilitiesMax / 2
     static let stopCountMax = 16
     static let stopBytesMax = 1024
 
@@ -44,6 +53,16 @@ public struct GenerationOptions: Sendable {
         if let tokensMax, tokensMax < 0 { return ("max_tokens", "must not be negative") }
         if tokensMin < 0 { return ("min_tokens", "must not be negative") }
         if samples < 1 { return ("n", "must be at least 1") }
+        if let bestOf, bestOf < samples { return ("best_of", "must be at least n") }
+        if let beamWidth {
+            let most = GenerationOptions.beamWidthMax
+            if !(1...most).contains(beamWidth) { return ("best_of", "must be from 1 to \(most)") }
+            if samples > beamWidth { return ("n", "must be at most the number of beams") }
+            if !stops.isEmpty { return ("stop", "is not supported with beam search") }
+            if !(-10...10).contains(lengthPenalty) {
+                return ("length_penalty", "must be from -10 to 10")
+            }
+        }
         if stops.count > GenerationOptions.stopCountMax {
             return ("stop", "has more than \(GenerationOptions.stopCountMax) texts")
         }

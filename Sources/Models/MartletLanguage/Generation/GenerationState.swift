@@ -34,6 +34,8 @@ struct SampleState {
     private var constraint: (any TokenConstraint)?
     private var count = 0
     var lookup = PromptLookup()
+    /// Tokens that a draft model guesses at a time: more while all are right, fewer while none is.
+    private(set) var draftWidth = 4
 
     init(
         request: GenerationCore.RequestID, index: Int, prepared: PreparedGeneration, seed: UInt64,
@@ -77,6 +79,13 @@ struct SampleState {
         if let stop = found.stop { return (.stop, stop) }
         if constraint?.isComplete == true { return (.stop, nil) }
         return nil
+    }
+
+    mutating func learn(guessed: Int, right: Int) {
+        lookup.learn(guessed: guessed, right: right)
+        guard guessed > 0 else { return }
+        if right == guessed { draftWidth = min(draftWidth + 2, 16) }
+        if right * 2 < guessed { draftWidth = max(draftWidth - 1, 1) }
     }
 
     /// The text that was held back, once nothing follows.

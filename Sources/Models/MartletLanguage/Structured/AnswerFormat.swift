@@ -11,4 +11,6 @@ public enum AnswerFormat: Sendable, Hashable {
     case schema(JSONValue)
     case regex(String)
     case choice([String])
+    /// A grammar in llama.cpp's notation or Lark's.
+    case grammar(String)
 }

@@ -4,7 +4,8 @@
 /// A non-deterministic automaton over bytes, in the making: what an answer may look like.
 ///
 /// Every piece is built between two states that the caller names, so that loops and shared parts
-/// need no copies. The number of states is bounded.
+/// need no copies. Rules are automata inside it that may be called, also by themselves, as the
+/// rules of a grammar. How much there may be is bounded, and with it the time to build it.
 struct ByteAutomaton: Sendable {
     typealias State = Int32
 
@@ -14,34 +15,67 @@ struct ByteAutomaton: Sendable {
         var target: State
     }
 
-    private(set) var edges: [[Edge]] = []
+    /// Goes through a rule, then on.
+    struct Call: Sendable {
+        var rule: Int
+        var target: State
+    }
+
+    struct Rule: Sendable {
+        var start: State
+        var end: State
+    }
+
+    var edges: [[Edge]] = []
     /// Reached without a byte.
-    private(set) var silent: [[State]] = []
+    var silent: [[State]] = []
+    var calls: [[Call]] = []
+    private(set) var rules: [Rule] = []
     private let stateCountMax: Int
+    private let edgeCountMax: Int
+    private var edgeCount = 0
     let start: State = 0
     let end: State = 1
 
-    init(stateCountMax: Int = 60_000) {
+    init(stateCountMax: Int = 60_000, edgeCountMax: Int = 300_000) {
         self.stateCountMax = stateCountMax
+        self.edgeCountMax = edgeCountMax
         edges = [[], []]
         silent = [[], []]
+        calls = [[], []]
     }
 
     mutating func makeState() throws(LanguageError) -> State {
-        guard edges.count < stateCountMax else {
+        guard edges.count < stateCountMax, edgeCount < edgeCountMax else {
             throw LanguageError(
                 .limitExceeded,
-                "the answer's format needs more than \(stateCountMax) states")
+                "the answer's format needs more than \(stateCountMax) states or \(edgeCountMax) "
+                    + "ways between them")
         }
         edges.append([])
         silent.append([])
+        calls.append([])
         return State(edges.count - 1)
     }
 
-    mutating func join(_ from: State, _ to: State) { silent[Int(from)].append(to) }
+    mutating func makeRule() throws(LanguageError) -> Int {
+        rules.append(Rule(start: try makeState(), end: try makeState()))
+        return rules.count - 1
+    }
+
+    mutating func join(_ from: State, _ to: State) {
+        silent[Int(from)].append(to)
+        edgeCount += 1
+    }
+
+    mutating func call(_ rule: Int, _ from: State, _ to: State) {
+        calls[Int(from)].append(Call(rule: rule, target: to))
+        edgeCount += 1
+    }
 
     mutating func add(_ from: State, _ range: ClosedRange<UInt8>, _ to: State) {
         edges[Int(from)].append(Edge(low: range.lowerBound, high: range.upperBound, target: to))
+        edgeCount += 1
     }
 
     mutating func add(
@@ -86,71 +120,5 @@ struct ByteAutomaton: Sendable {
         let afterF4 = try makeState()
         add(from, 0xF4...0xF4, afterF4)
         add(afterF4, 0x80...0x8F, middle)
-    }
-}
-
-/// The deterministic form of a `ByteAutomaton`, made state by state as it is walked.
-struct AutomatonWalk: Sendable {
-    static let dead: Int32 = -1
-    private static let unknown: Int32 = -2
-    private static let stateCountMax = 8192
-
-    private let automaton: ByteAutomaton
-    private var numbers: [[Int32]: Int32] = [:]
-    private var sets: [[Int32]] = []
-    private var next: [[Int32]] = []
-    private(set) var isAccepting: [Bool] = []
-    private var seen: [UInt32]
-    private var mark: UInt32 = 0
-
-    init(_ automaton: ByteAutomaton) {
-        self.automaton = automaton
-        seen = Array(repeating: 0, count: automaton.edges.count)
-        _ = number(of: [automaton.start])
-    }
-
-    let start: Int32 = 0
-
-    /// Whether nothing but the end may follow.
-    func isComplete(_ state: Int32) -> Bool {
-        guard state >= 0, isAccepting[Int(state)] else { return false }
-        return sets[Int(state)].allSatisfy { automaton.edges[Int($0)].isEmpty }
-    }
-
-    mutating func step(_ state: Int32, _ byte: UInt8) -> Int32 {
-        guard state >= 0 else { return AutomatonWalk.dead }
-        let known = next[Int(state)][Int(byte)]
-        if known != AutomatonWalk.unknown { return known }
-        var targets: [Int32] = []
-        for member in sets[Int(state)] {
-            for edge in automaton.edges[Int(member)] where edge.low <= byte && byte <= edge.high {
-                targets.append(edge.target)
-            }
-        }
-        let target = targets.isEmpty ? AutomatonWalk.dead : number(of: targets)
-        next[Int(state)][Int(byte)] = target
-        return target
-    }
-
-    private mutating func number(of states: [Int32]) -> Int32 {
-        mark += 1
-        var open = states
-        var all: [Int32] = []
-        while let state = open.popLast() {
-            guard seen[Int(state)] != mark else { continue }
-            seen[Int(state)] = mark
-            all.append(state)
-            open += automaton.silent[Int(state)]
-        }
-        all.sort()
-        if let known = numbers[all] { return known }
-        // Formats that grow beyond this allow nothing more.
-        guard sets.count < AutomatonWalk.stateCountMax else { return AutomatonWalk.dead }
-        let number = Int32(sets.count)
-        numbers[all] = number
-        sets.append(all)
-        next.append(Array(repeating: AutomatonWalk.unknown, count: 256))
-        isAccepting.append(all.contains(automaton.end))
-        return number
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Builds the automaton of a regular expression: literals, `.`, classes, groups, alternatives and
-/// counted repetition; the whole answer must match, so that anchors at its ends change nothing.
+/// Reads a regular expression: literals, `.`, classes, groups, alternatives and counted repetition;
+/// the whole answer must match, so that anchors at its ends change nothing.
 struct RegexCompiler {
     private let scalars: [Unicode.Scalar]
     private var place = 0
@@ -16,15 +16,30 @@ struct RegexCompiler {
         _ pattern: String, _ from: ByteAutomaton.State, _ to: ByteAutomaton.State,
         to automaton: inout ByteAutomaton
     ) throws(LanguageError) {
+        try automaton.add(from, parse(pattern), to)
+    }
+
+    static func parse(_ pattern: String) throws(LanguageError) -> TextPattern {
         guard pattern.utf8.count <= lengthMax else {
             throw LanguageError(
                 .limitExceeded, "regex: \(pattern.utf8.count) bytes, at most \(lengthMax)")
         }
         var compiler = RegexCompiler(scalars: Array(pattern.unicodeScalars))
-        try compiler.alternatives(from, to, &automaton)
+        let found = try compiler.alternatives()
         guard compiler.place == compiler.scalars.count else {
             throw compiler.fail("an unexpected ')'")
         }
+        return found
+    }
+
+    /// A class alone, as grammars have them: what follows its `[`.
+    /// - Returns: the class, and how many characters it took.
+    static func parseClass(
+        _ scalars: ArraySlice<Unicode.Scalar>
+    ) throws(LanguageError) -> (set: ScalarSet, count: Int) {
+        var compiler = RegexCompiler(scalars: Array(scalars.prefix(8192)))
+        let set = try compiler.characterClass()
+        return (set, compiler.place)
     }
 
     private init(scalars: [Unicode.Scalar]) { self.scalars = scalars }
@@ -41,9 +56,7 @@ struct RegexCompiler {
         return scalars[place]
     }
 
-    private mutating func alternatives(
-        _ from: ByteAutomaton.State, _ to: ByteAutomaton.State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) {
+    private mutating func alternatives() throws(LanguageError) -> TextPattern {
         depth += 1
         defer { depth -= 1 }
         guard depth <= RegexCompiler.depthMax else {
@@ -51,64 +64,22 @@ struct RegexCompiler {
                 .limitExceeded,
                 "regex: more than \(RegexCompiler.depthMax) groups inside one another")
         }
+        var all: [TextPattern] = []
         while true {
-            try sequence(from, to, &automaton)
-            guard current == "|" else { return }
+            all.append(try sequence())
+            guard current == "|" else { return all.count == 1 ? all[0] : .either(all) }
             place += 1
         }
     }
 
-    private mutating func sequence(
-        _ from: ByteAutomaton.State, _ to: ByteAutomaton.State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) {
-        var last = from
+    private mutating func sequence() throws(LanguageError) -> TextPattern {
+        var all: [TextPattern] = []
         while let scalar = current, scalar != "|", scalar != ")" {
-            let next = try automaton.makeState()
-            try repeated(last, next, &automaton)
-            last = next
+            let atom = try atom()
+            let (least, most) = try counts()
+            all.append(least == 1 && most == 1 ? atom : .repeated(atom, least: least, most: most))
         }
-        automaton.join(last, to)
-    }
-
-    /// An atom and how often it may come: its text is read again for each copy.
-    private mutating func repeated(
-        _ from: ByteAutomaton.State, _ to: ByteAutomaton.State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) {
-        let start = place
-        var scratch = ByteAutomaton()
-        try atom(scratch.start, scratch.end, &scratch)
-        let atomEnd = place
-        let (least, most) = try counts()
-        let end = place
-        func copy(
-            _ compiler: inout RegexCompiler, _ from: ByteAutomaton.State, _ to: ByteAutomaton.State,
-            _ automaton: inout ByteAutomaton
-        ) throws(LanguageError) {
-            compiler.place = start
-            try compiler.atom(from, to, &automaton)
-            precondition(compiler.place == atomEnd)
-        }
-        var last = from
-        for _ in 0..<least {
-            let next = try automaton.makeState()
-            try copy(&self, last, next, &automaton)
-            last = next
-        }
-        if let most {
-            for _ in least..<max(most, least) {
-                automaton.join(last, to)
-                let next = try automaton.makeState()
-                try copy(&self, last, next, &automaton)
-                last = next
-            }
-        } else {
-            let loop = try automaton.makeState()
-            automaton.join(last, loop)
-            try copy(&self, loop, loop, &automaton)
-            last = loop
-        }
-        automaton.join(last, to)
-        place = end
+        return all.count == 1 ? all[0] : .sequence(all)
     }
 
     private mutating func counts() throws(LanguageError) -> (least: Int, most: Int?) {
@@ -118,8 +89,7 @@ struct RegexCompiler {
         case "+": result = (1, nil)
         case "?": result = (0, 1)
         case "{":
-            guard let found = try braces() else { return result }
-            result = found
+            result = try braces()
             place -= 1
         default: return result
         }
@@ -130,7 +100,7 @@ struct RegexCompiler {
     }
 
     /// `{2}`, `{2,}`, `{,3}`, `{2,3}`; the place is behind the brace then.
-    private mutating func braces() throws(LanguageError) -> (least: Int, most: Int?)? {
+    private mutating func braces() throws(LanguageError) -> (least: Int, most: Int?) {
         guard let close = scalars[place...].firstIndex(of: "}") else {
             throw fail("'{' without '}'")
         }
@@ -153,9 +123,7 @@ struct RegexCompiler {
 
     // MARK: Atoms
 
-    private mutating func atom(
-        _ from: ByteAutomaton.State, _ to: ByteAutomaton.State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) {
+    private mutating func atom() throws(LanguageError) -> TextPattern {
         let scalar = try take()
         switch scalar {
         case "(":
@@ -163,73 +131,15 @@ struct RegexCompiler {
                 place += 1
                 guard try take() == ":" else { throw fail("groups of this kind are not supported") }
             }
-            try alternatives(from, to, &automaton)
+            let inner = try alternatives()
             guard try take() == ")" else { throw fail("'(' without ')'") }
-        case "[": try add(try characterClass(), from, to, &automaton)
-        case ".":
-            var set = ScalarSet()
-            set.insert("\n")
-            set.isNegated = true
-            try add(set, from, to, &automaton)
-        case "^", "$": automaton.join(from, to)
-        case "\\": try add(try escape(), from, to, &automaton)
+            return inner
+        case "[": return .oneOf(try characterClass())
+        case ".": return .oneOf(.anyButLineEnd)
+        case "^", "$": return .sequence([])
+        case "\\": return .oneOf(try escape())
         case "*", "+", "?": throw fail("nothing to repeat")
-        default: try automaton.add(from, String(Character(scalar)), to)
-        }
-    }
-
-    /// Characters of a class: ASCII ones a bit each, others listed.
-    private struct ScalarSet {
-        private var low: (UInt64, UInt64) = (0, 0)
-        private(set) var wide: Set<Unicode.Scalar> = []
-        var isNegated = false
-        /// Every character beyond ASCII.
-        private(set) var hasAllWide = false
-
-        mutating func insert(_ scalar: Unicode.Scalar) {
-            if scalar.value < 64 {
-                low.0 |= 1 << UInt64(scalar.value)
-            } else if scalar.value < 128 {
-                low.1 |= 1 << UInt64(scalar.value - 64)
-            } else {
-                wide.insert(scalar)
-            }
-        }
-
-        mutating func formUnion(_ other: ScalarSet) {
-            let (zero, one) = other.isNegated ? (~other.low.0, ~other.low.1) : other.low
-            low.0 |= zero
-            low.1 |= one
-            wide.formUnion(other.wide)
-            if other.isNegated { hasAllWide = true }
-        }
-
-        func hasASCII(_ byte: UInt8) -> Bool {
-            let bit = byte < 64 ? low.0 >> UInt64(byte) : low.1 >> UInt64(byte - 64)
-            return (bit & 1 == 1) != isNegated
-        }
-    }
-
-    private func add(
-        _ set: ScalarSet, _ from: ByteAutomaton.State, _ to: ByteAutomaton.State,
-        _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) {
-        var byte: UInt8 = 0
-        while byte < 128 {
-            guard set.hasASCII(byte) else {
-                byte += 1
-                continue
-            }
-            var last = byte
-            while last < 127, set.hasASCII(last + 1) { last += 1 }
-            automaton.add(from, byte...last, to)
-            byte = last + 1
-        }
-        if set.isNegated != set.hasAllWide {
-            // Negated characters beyond ASCII are let through with the others.
-            try automaton.addWide(from, to)
-        } else if !set.isNegated {
-            for scalar in set.wide { try automaton.add(from, String(Character(scalar)), to) }
+        default: return .text(String(Character(scalar)))
         }
     }
 

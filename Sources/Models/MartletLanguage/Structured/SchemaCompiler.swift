@@ -6,8 +6,8 @@ internal import MartletJSON
 /// Builds the automaton of what a JSON Schema allows.
 ///
 /// Properties come in the schema's order, others only where the schema names none. Definitions that
-/// contain themselves, and values of no given type, are followed to a bounded depth. Limits of
-/// numbers, `format` and `not` are not enforced.
+/// contain themselves and values of no given type are rules that call themselves. Limits of numbers,
+/// `format` and `not` are not enforced.
 struct SchemaCompiler {
     private typealias State = ByteAutomaton.State
 
@@ -15,12 +15,11 @@ struct SchemaCompiler {
     private var depth = 0
     /// Schemas inside one another, definitions included.
     private static let depthMax = 24
-    /// Definitions inside themselves.
-    private static let recursionMax = 4
-    private static let anyDepth = 4
     private static let countMax = 256
     private static let propertyCountMax = 512
-    private var open: [String: Int] = [:]
+    /// The rules of definitions, by reference.
+    private var rules: [String: Int] = [:]
+    private var anyRule: Int?
 
     /// - Throws: `LanguageError` for a schema that allows nothing or is too large.
     static func compile(_ schema: JSONValue) throws(LanguageError) -> ByteAutomaton {
@@ -32,11 +31,11 @@ struct SchemaCompiler {
         return automaton
     }
 
-    /// Any object, to a bounded depth.
+    /// Any object.
     static func anyObject() throws(LanguageError) -> ByteAutomaton {
         var automaton = ByteAutomaton()
         var compiler = SchemaCompiler(root: .null)
-        try compiler.object(anyDepth, automaton.start, automaton.end, &automaton)
+        try compiler.object(automaton.start, automaton.end, &automaton)
         return automaton
     }
 
@@ -46,7 +45,7 @@ struct SchemaCompiler {
         LanguageError(.invalidInput, "schema: \(message)")
     }
 
-    /// - Returns: false when nothing fits (a definition too deep in itself).
+    /// - Returns: false when nothing fits; a definition's rule may turn out so later on.
     private mutating func add(
         _ schema: JSONValue, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
     ) throws(LanguageError) -> Bool {
@@ -54,7 +53,7 @@ struct SchemaCompiler {
         defer { depth -= 1 }
         guard depth <= SchemaCompiler.depthMax else { return false }
         if case .bool(let allows) = schema {
-            if allows { try any(SchemaCompiler.anyDepth, from, to, &automaton) }
+            if allows { try any(from, to, &automaton) }
             return allows
         }
         guard case .object(let object) = schema else {
@@ -87,7 +86,10 @@ struct SchemaCompiler {
     private mutating func follow(
         _ reference: String, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
     ) throws(LanguageError) -> Bool {
-        guard open[reference, default: 0] < SchemaCompiler.recursionMax else { return false }
+        if let known = rules[reference] {
+            automaton.call(known, from, to)
+            return true
+        }
         guard reference.hasPrefix("#") else { throw fail("'\(reference)' is not in the schema") }
         var target = root
         for part in reference.dropFirst().split(separator: "/") {
@@ -96,9 +98,12 @@ struct SchemaCompiler {
             guard let next else { throw fail("'\(reference)' is not in the schema") }
             target = next
         }
-        open[reference, default: 0] += 1
-        defer { open[reference, default: 1] -= 1 }
-        return try add(target, from, to, &automaton)
+        let rule = try automaton.makeRule()
+        rules[reference] = rule
+        let ends = automaton.rules[rule]
+        guard try add(target, ends.start, ends.end, &automaton) else { return false }
+        automaton.call(rule, from, to)
+        return true
     }
 
     /// The members of several schemas in one: the later add to the former's properties.
@@ -142,7 +147,7 @@ struct SchemaCompiler {
             } else if object["pattern"] != nil {
                 types = ["string"]
             } else {
-                try any(SchemaCompiler.anyDepth, from, to, &automaton)
+                try any(from, to, &automaton)
                 return true
             }
         default: throw fail("type: expected a name or a list of names")
@@ -267,8 +272,7 @@ struct SchemaCompiler {
                 try automaton.add(from, "{}", to)
             } else {
                 try self.object(
-                    SchemaCompiler.anyDepth, from, to, &automaton,
-                    value: object["additionalProperties"])
+                    from, to, &automaton, value: object["additionalProperties"])
             }
             return true
         }
@@ -375,15 +379,22 @@ struct SchemaCompiler {
         return true
     }
 
-    /// Any value, containers to a depth.
+    /// Any value: a rule that containers call for what is in them.
     private mutating func any(
-        _ levels: Int, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
+        _ from: State, _ to: State, _ automaton: inout ByteAutomaton
     ) throws(LanguageError) {
+        if let anyRule {
+            automaton.call(anyRule, from, to)
+            return
+        }
+        let rule = try automaton.makeRule()
+        anyRule = rule
+        automaton.call(rule, from, to)
+        let (from, to) = (automaton.rules[rule].start, automaton.rules[rule].end)
         for text in ["null", "true", "false"] { try automaton.add(from, text, to) }
         try number(from, to, isWhole: false, &automaton)
         try string(JSONObject(), from, to, &automaton)
-        guard levels > 0 else { return }
-        try object(levels - 1, from, to, &automaton)
+        try object(from, to, &automaton)
         let open = try automaton.makeState()
         let element = try automaton.makeState()
         let after = try automaton.makeState()
@@ -393,7 +404,7 @@ struct SchemaCompiler {
         try space(open, element, &automaton)
         automaton.add(element, 0x5D...0x5D, to)
         automaton.join(element, value)
-        try any(levels - 1, value, after, &automaton)
+        try any(value, after, &automaton)
         let comma = try automaton.makeState()
         automaton.add(after, 0x2C...0x2C, comma)
         try space(comma, value, &automaton)
@@ -403,7 +414,7 @@ struct SchemaCompiler {
 
     /// An object with any names.
     private mutating func object(
-        _ levels: Int, _ from: State, _ to: State, _ automaton: inout ByteAutomaton,
+        _ from: State, _ to: State, _ automaton: inout ByteAutomaton,
         value schema: JSONValue? = nil
     ) throws(LanguageError) {
         let open = try automaton.makeState()
@@ -424,7 +435,7 @@ struct SchemaCompiler {
         if let schema, schema != .bool(true) {
             _ = try add(schema, value, after, &automaton)
         } else {
-            try any(levels, value, after, &automaton)
+            try any(value, after, &automaton)
         }
         let comma = try automaton.makeState()
         automaton.add(after, 0x2C...0x2C, comma)

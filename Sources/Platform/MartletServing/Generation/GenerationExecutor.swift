@@ -39,7 +39,7 @@ package final class GenerationExecutor: ModelExecutor {
         self.metrics = metrics
         let core = GenerationCore(
             runner: language.runner, tokenizer: language.text.tokenizer,
-            endTokens: language.text.endTokens, policy: policy)
+            endTokens: language.text.endTokens, policy: policy, draftModel: language.draft)
         thread = try GenerationThread(
             model: model, core: core, time: time, waitingMax: policy.waitingMax
         ) { metrics.stepped($0) }
@@ -80,8 +80,15 @@ package final class GenerationExecutor: ModelExecutor {
                 let prepared = try tracing.withSpan("tokenize", request.context) {
                     try prepare(request, watch)
                 }
-                guard let ticket = thread.submit(prepared) else { throw overloaded }
-                cancellation.onCancel { [thread] in thread.cancel(ticket) }
+                if let width = prepared.options.beamWidth {
+                    let search = BeamRequest(
+                        prepared, width: width, text: text, thread: thread,
+                        cancellation: cancellation)
+                    guard search.start() else { throw overloaded }
+                } else {
+                    guard let ticket = thread.submit(prepared) else { throw overloaded }
+                    cancellation.onCancel { [thread] in thread.cancel(ticket) }
+                }
             } catch {
                 watch.fail(ServingError(failure: error))
             }
@@ -121,8 +128,22 @@ package final class GenerationExecutor: ModelExecutor {
             tokens = Array(tokens.suffix(max(most, 1)))
         }
         let constraint = try formats.constraint(request.format)
+        var options = request.options
+        if options.beamWidth != nil, constraint != nil {
+            throw ServingError(
+                .invalidArgument, "use_beam_search: not supported together with a format")
+        }
+        var receive: @Sendable (GenerationEvent) -> Void = { watch.receive($0) }
+        if let count = options.bestOf, count > options.samples, options.beamWidth == nil {
+            let best = BestAnswers(
+                count: options.samples, keepsScores: options.topLogProbabilities != nil,
+                receive: receive)
+            receive = { best.receive($0) }
+            options.samples = count
+            options.topLogProbabilities = options.topLogProbabilities ?? 0
+        }
         return PreparedGeneration(
-            tokens: tokens, options: request.options, continuesText: continuesText,
-            constraint: constraint, receive: { watch.receive($0) })
+            tokens: tokens, options: options, continuesText: continuesText,
+            constraint: constraint, receive: receive)
     }
 }

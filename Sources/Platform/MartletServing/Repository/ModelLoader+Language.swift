@@ -18,6 +18,23 @@ extension ModelLoader {
         return try LanguageModel.open(path, options: decoder)
     }
 
+    /// The same with a smaller model that guesses, where its tokens are the model's.
+    package static func engineLanguage(draftPath: String) -> LanguageOpener {
+        { path, options in
+            var language = try engineLanguage(path, options)
+            guard path != draftPath else { return language }
+            var small = DecoderOptions()
+            small.precision = options.precision == .int8 ? .int8 : .stored
+            small.sequencesMax = SchedulerPolicy().draftingRunsMax
+            do {
+                try language.setDraft(try LanguageModel.open(draftPath, options: small))
+            } catch {
+                options.note?("model '\(path)' goes without '\(draftPath)': \(error)")
+            }
+            return language
+        }
+    }
+
     /// A language model behind a thread of its own.
     func serve(
         _ language: sending LanguageModel, version: ModelCandidate.Version,

@@ -65,6 +65,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Keep compiled models: off (default), on, or a folder.")
     var planCache: String?
 
+    @Option(help: "A smaller decoder of the same tokens that guesses for the others.")
+    var draftModel: String?
+
     @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
     var modelControlMode: String?
 
@@ -108,7 +111,7 @@ struct ServeCommand: AsyncParsableCommand {
             ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
             ("engine.name", engine?.rawValue), ("engine.threads", threads.map(String.init)),
             ("engine.precision", precision?.rawValue), ("engine.plan_cache", planCache),
-            ("models.control_mode", modelControlMode),
+            ("language.draft_model", draftModel), ("models.control_mode", modelControlMode),
             ("models.load", loadModels.isEmpty ? nil : loadModels.joined(separator: ",")),
             ("models.strict_readiness", strictReadiness.map { String($0) }),
             ("models.allow_shared_memory", allowSharedMemory ? "true" : nil),

@@ -40,8 +40,11 @@ struct Server {
         let threads = settings.number("engine.threads")
         if threads > 0 { KernelPool.start(threads: threads) }
 
+        let draft = settings.text("language.draft_model")
         let host = LocalModelHost(
-            try servingOptions(entries, logger), engine: engine(logger))
+            try servingOptions(entries, logger), engine: engine(logger),
+            openLanguage: draft.isEmpty
+                ? ModelLoader.engineLanguage : ModelLoader.engineLanguage(draftPath: draft))
         let protocolSettings = ProtocolSettings(log: logSettings()) { log in
             telemetry.threshold.set(
                 info: log.info, warning: log.warning, error: log.error,

@@ -20,10 +20,6 @@ enum CompletionRequestCoding {
         if let suffix = try fields.string("suffix"), !suffix.isEmpty {
             throw OpenAIError.invalid("'suffix' is not supported", parameter: "suffix")
         }
-        if let best = try fields.integer("best_of"), best != options.samples {
-            throw OpenAIError.invalid(
-                "'best_of' other than 'n' is not supported", parameter: "best_of")
-        }
         if let top = try fields.integer("logprobs") {
             options.topLogProbabilities = top
             wishes.wantsLogProbabilities = true
@@ -34,6 +30,10 @@ enum CompletionRequestCoding {
             throw OpenAIError.invalid("'\(fault.field)' \(fault.message)", parameter: fault.field)
         }
         wishes.streams = try fields.flag("stream")
+        if wishes.streams, options.bestOf ?? 1 > options.samples {
+            throw OpenAIError.invalid(
+                "'best_of' cannot be streamed: the best is known at the end", parameter: "best_of")
+        }
         wishes.includesUsage = try fields.includesUsage()
         if echoes { wishes.echo = "" }
         let format = try fields.format()

@@ -79,6 +79,7 @@ struct GenerationFields {
         options.tokensMin = try integer("min_tokens") ?? 0
         options.samples = try integer("n") ?? 1
         guard options.samples >= 1 else { throw wrong("n", "at least 1") }
+        try readSearch(&options)
         options.stops = try stops("stop")
         for value in try list("stop_token_ids") ?? [] {
             guard let token = value.intValue.flatMap(Int32.init(exactly:)) else {
@@ -98,6 +99,15 @@ struct GenerationFields {
             throw OpenAIError.invalid("'\(fault.field)' \(fault.message)", parameter: fault.field)
         }
         return options
+    }
+
+    /// `best_of`, and vLLM's beam search.
+    private func readSearch(_ options: inout GenerationOptions) throws(OpenAIError) {
+        options.bestOf = try integer("best_of")
+        guard try flag("use_beam_search") else { return }
+        options.beamWidth = max(options.bestOf ?? options.samples, options.samples)
+        options.lengthPenalty = try number("length_penalty") ?? 1
+        options.bestOf = nil
     }
 
     private func sampling(_ defaults: SamplingOptions) throws(OpenAIError) -> SamplingOptions {
@@ -157,6 +167,8 @@ struct GenerationFields {
             return try GenerationFields(members).structured(prefix: "") ?? .text
         }
         if let format = try structured(prefix: "guided_") { return format }
+        // llama.cpp's server has this member at the top.
+        if let grammar = try string("grammar") { return .grammar(grammar) }
         guard let wish = value("response_format") else { return .text }
         switch wish["type"]?.stringValue {
         case "text": return .text
@@ -187,9 +199,7 @@ struct GenerationFields {
             }
             return .choice(texts)
         }
-        if value(prefix + "grammar") != nil {
-            throw OpenAIError.invalid("grammars are not supported", parameter: prefix + "grammar")
-        }
+        if let grammar = try string(prefix + "grammar") { return .grammar(grammar) }
         return nil
     }
 }

@@ -9,7 +9,7 @@ public import MartletServing
 internal import MartletTokenizers
 internal import MartletWire
 
-/// What clients need of a language model: OpenAI's chat and completions, Anthropic's messages, the
+/// What clients need of a language model: OpenAI's chat, completions and responses, Anthropic's messages, the
 /// KServe protocol's `generate`, and its tokens.
 public struct GenerationRoutes: Sendable {
     private let host: any ModelHost
@@ -29,6 +29,11 @@ public struct GenerationRoutes: Sendable {
         router.on(.post, "/v1/completions") { request, responder in
             GenerationRoutes.answering(responder) {
                 try GenerationRoutes.complete(request, responder, host, tracing)
+            }
+        }
+        router.on(.post, "/v1/responses") { request, responder in
+            GenerationRoutes.answering(responder) {
+                try GenerationRoutes.respond(request, responder, host, tracing)
             }
         }
         MessagesRoutes(host).add(to: &router)
@@ -68,6 +73,19 @@ public struct GenerationRoutes: Sendable {
         }
         let answer = ChatAnswer(
             pieces(request, prefix: "chatcmpl-", wishes.model, language), wishes, responder)
+        host.generate(decoded, cancellation: request.cancellation) { answer.receive($0) }
+    }
+
+    private static func respond(
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost,
+        _ tracing: RequestTracing
+    ) throws {
+        let (fields, language) = try open(request, host)
+        let (decoded, wishes, echo) = try tracing.withSpan("decode", request.context) {
+            try ResponsesCoding.decode(fields, language, context: request.context)
+        }
+        let answer = ResponsesAnswer(
+            pieces(request, prefix: "resp_", wishes.model, language), wishes, echo, responder)
         host.generate(decoded, cancellation: request.cancellation) { answer.receive($0) }
     }
 

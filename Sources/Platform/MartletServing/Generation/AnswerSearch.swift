@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletLanguage
+internal import MartletTokenizers
+internal import Synchronization
+
+/// Runs a beam search on a model's thread: a round of one-token requests for each token, whose
+/// prompts the prefix cache holds; then hands out the best answers as a request's events.
+final class BeamRequest: Sendable {
+    private struct State {
+        var search: BeamSearch
+        var following: [[TokenProbability]] = []
+        var left = 0
+        var usage: GenerationUsage?
+        var isOver = false
+        var tickets: [GenerationThread.Ticket] = []
+    }
+
+    private let prepared: PreparedGeneration
+    private let tokenizer: Tokenizer
+    private let thread: GenerationThread
+    private let cancellation: Cancellation
+    private let state: Mutex<State>
+
+    init(
+        _ prepared: PreparedGeneration, width: Int, text: LanguageText, thread: GenerationThread,
+        cancellation: Cancellation
+    ) {
+        self.prepared = prepared
+        self.thread = thread
+        self.cancellation = cancellation
+        tokenizer = text.tokenizer
+        let room = text.contextLength - prepared.tokens.count - 1
+        state = Mutex(
+            State(
+                search: BeamSearch(
+                    width: width, promptCount: prepared.tokens.count,
+                    tokensMax: max(0, min(prepared.options.tokensMax ?? room, room)),
+                    lengthPenalty: prepared.options.lengthPenalty,
+                    endTokens: prepared.options.ignoresEnd
+                        ? [] : text.endTokens.union(prepared.options.stopTokens))))
+    }
+
+    /// False where too many requests wait.
+    func start() -> Bool {
+        cancellation.onCancel { [self] in
+            for ticket in state.withLock({ $0.tickets }) { thread.cancel(ticket) }
+        }
+        return round()
+    }
+
+    private func round() -> Bool {
+        let beams = state.withLock { state in
+            state.following = Array(repeating: [], count: state.search.open.count)
+            state.left = state.search.open.count
+            state.tickets = []
+            return state.search.open.map(\.tokens)
+        }
+        var options = prepared.options
+        options.tokensMax = 1
+        options.tokensMin = 0
+        options.samples = 1
+        options.beamWidth = nil
+        options.stops = []
+        options.stopTokens = []
+        options.sampling = SamplingOptions()
+        options.sampling.temperature = 0
+        options.topLogProbabilities = 2 * state.withLock { $0.search.width }
+        for (index, tokens) in beams.enumerated() {
+            let request = PreparedGeneration(
+                tokens: prepared.tokens + tokens, options: options
+            ) { [self] in receive(index, $0) }
+            guard let ticket = thread.submit(request) else { return false }
+            state.withLock { $0.tickets.append(ticket) }
+        }
+        return true
+    }
+
+    private func receive(_ index: Int, _ event: GenerationEvent) {
+        switch event {
+        case .started:
+            if state.withLock({ $0.usage == nil }) { prepared.receive(event) }
+        case .delta(let delta):
+            guard let score = delta.scores.first else { return }
+            state.withLock { $0.following[index] = score.top }
+        case .finished(_, .cancelled, _), .finished(_, .deadline, _):
+            guard case .finished(_, let reason, _) = event else { return }
+            finish(reason)
+        case .ended(let usage): ended(usage)
+        case .failed: if claim() { prepared.receive(event) }
+        default: break
+        }
+    }
+
+    private func claim() -> Bool {
+        state.withLock { state in
+            defer { state.isOver = true }
+            return !state.isOver
+        }
+    }
+
+    private func ended(_ usage: GenerationUsage) {
+        let isRoundOver = state.withLock { state -> Bool in
+            if state.usage == nil { state.usage = usage }
+            state.usage?.ended = usage.ended
+            state.left -= 1
+            guard state.left == 0, !state.isOver else { return false }
+            state.search.advance(state.following)
+            return true
+        }
+        guard isRoundOver else { return }
+        if state.withLock({ $0.search.isOver }) { return finish(nil) }
+        if !round(), claim() {
+            prepared.receive(
+                .failed(LanguageError(.overloaded, "too many requests wait")))
+        }
+    }
+
+    /// Hands out the best answers.
+    private func finish(_ reason: FinishReason?) {
+        guard claim() else { return }
+        let (beams, found) = state.withLock { state in
+            (state.search.best(prepared.options.samples), state.usage)
+        }
+        var usage = found ?? GenerationUsage()
+        usage.completionTokens = 0
+        for (index, beam) in beams.enumerated() {
+            var detokenizer = StreamingDetokenizer(
+                tokenizer, skipsSpecialTokens: prepared.options.skipsSpecialTokens,
+                continuesText: prepared.continuesText)
+            var text = ""
+            for token in beam.isEnded ? beam.tokens.dropLast() : beam.tokens[...] {
+                text += detokenizer.append(token)
+            }
+            text += detokenizer.finish()
+            usage.completionTokens += beam.tokens.count
+            let top = prepared.options.topLogProbabilities
+            let scores = beam.scores.map { score in
+                var score = score
+                score.top = Array(score.top.prefix(top ?? 0))
+                return score
+            }
+            prepared.receive(
+                .delta(
+                    GenerationDelta(
+                        index: index, text: text, tokens: beam.tokens,
+                        scores: top == nil ? [] : scores)))
+            prepared.receive(
+                .finished(index: index, reason ?? (beam.isEnded ? .stop : .length), stop: nil))
+        }
+        prepared.receive(.ended(usage))
+    }
+}
+
+/// Collects more answers than are wanted and hands out the likeliest.
+final class BestAnswers: Sendable {
+    private struct Answer {
+        var delta: GenerationDelta
+        var logProbability = 0.0
+        var reason = FinishReason.length
+        var stop: String?
+    }
+
+    private let count: Int
+    private let keepsScores: Bool
+    private let receiver: @Sendable (GenerationEvent) -> Void
+    private let answers = Mutex<[Int: Answer]>([:])
+
+    init(
+        count: Int, keepsScores: Bool, receive: @escaping @Sendable (GenerationEvent) -> Void
+    ) {
+        self.count = count
+        self.keepsScores = keepsScores
+        receiver = receive
+    }
+
+    func receive(_ event: GenerationEvent) {
+        switch event {
+        case .delta(let delta):
+            answers.withLock { answers in
+                var answer =
+                    answers[delta.index]
+                    ?? Answer(delta: GenerationDelta(index: delta.index, text: "", tokens: []))
+                answer.delta.text += delta.text
+                answer.delta.tokens += delta.tokens
+                if keepsScores { answer.delta.scores += delta.scores }
+                answer.logProbability +=
+                    delta.scores.reduce(0) { $0 + Double($1.logProbability) }
+                answers[delta.index] = answer
+            }
+        case .finished(let index, let reason, let stop):
+            answers.withLock { answers in
+                answers[index]?.reason = reason
+                answers[index]?.stop = stop
+            }
+        case .ended:
+            let best = answers.withLock { answers in
+                answers.sorted {
+                    $0.value.logProbability != $1.value.logProbability
+                        ? $0.value.logProbability > $1.value.logProbability : $0.key < $1.key
+                }.prefix(count).map(\.value)
+            }
+            for (index, answer) in best.enumerated() {
+                var delta = answer.delta
+                delta.index = index
+                receiver(.delta(delta))
+                receiver(.finished(index: index, answer.reason, stop: answer.stop))
+            }
+            receiver(event)
+        default: receiver(event)
+        }
+    }
+}
