@@ -6,8 +6,8 @@ internal import MartletJSON
 /// Builds the automaton of what a JSON Schema allows.
 ///
 /// Properties come in the schema's order, others only where the schema names none. Definitions that
-/// contain themselves and values of no given type are rules that call themselves. Limits of numbers,
-/// `format` and `not` are not enforced.
+/// contain themselves and values of no given type are rules that call themselves. Limits of
+/// numbers, `format` and `not` are not enforced.
 struct SchemaCompiler {
     private typealias State = ByteAutomaton.State
 

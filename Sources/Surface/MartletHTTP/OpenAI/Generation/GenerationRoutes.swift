@@ -9,8 +9,8 @@ public import MartletServing
 internal import MartletTokenizers
 internal import MartletWire
 
-/// What clients need of a language model: OpenAI's chat, completions and responses, Anthropic's messages, the
-/// KServe protocol's `generate`, and its tokens.
+/// What clients need of a language model: OpenAI's chat, completions and responses, Anthropic's
+/// messages, the KServe protocol's `generate`, and its tokens.
 public struct GenerationRoutes: Sendable {
     private let host: any ModelHost
 
