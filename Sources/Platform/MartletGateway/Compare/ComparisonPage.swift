@@ -109,11 +109,11 @@ package struct ComparisonPage {
             let share = (other / one - 1) * 100
             let kind = abs(share) < 1 ? "" : (share < 0) == isLessBetter ? "good" : "bad"
             let sign = share >= 0 ? "+" : "−"
-            change = " <i class=\"\(kind)\">\(sign)\(number(abs(share), 1)) %</i>"
+            change = ", <i class=\"\(kind)\">\(sign)\(number(abs(share), 1)) %</i>"
         }
         html += """
-            <div class="figure"><span>\(label)</span><b>\(number(other, 2))\(tail)\(change)</b>\
-            <small>primary \(number(one, 2))\(tail)</small></div>
+            <div class="figure"><span>\(label)</span><b>\(number(other, 2))\(tail)</b>\
+            <small>primary \(number(one, 2))\(tail)\(change)</small></div>
 
             """
     }
@@ -291,7 +291,7 @@ package struct ComparisonPage {
         .figure span,.figure small{display:block;color:var(--soft);font-size:13px}
         .figure b{display:block;font-size:23px;font-weight:650;letter-spacing:-.01em;\
         font-variant-numeric:tabular-nums;margin:2px 0}
-        .figure i{font-style:normal;font-size:13px;font-weight:600;color:var(--soft)}
+        .figure i{font-style:normal;font-weight:600;color:var(--soft);white-space:nowrap}
         .figure i.good{color:var(--good)}.figure i.bad{color:var(--bad)}
         .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:12px}
         table{border-collapse:collapse;width:100%;font-size:14px}
@@ -310,7 +310,8 @@ package struct ComparisonPage {
         padding:12px 16px}summary{cursor:pointer;display:flex;gap:18px;flex-wrap:wrap}
         summary span{color:var(--soft);font-size:13px}summary code{font-weight:600}
         ul{margin:12px 0;padding-left:18px;font-size:14px}li{margin:4px 0;overflow-wrap:anywhere}
-        .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:12px}
+        .sides{display:grid;grid-template-columns:1fr 1fr;gap:12px}
+        @media(max-width:760px){.sides{grid-template-columns:1fr}}
         figure{margin:0;min-width:0}figcaption{color:var(--soft);font-size:12px;margin-bottom:4px}
         figure.request{grid-column:1/-1}
         pre{margin:0;padding:12px;border:1px solid var(--line);border-radius:8px;background:var(--page);\

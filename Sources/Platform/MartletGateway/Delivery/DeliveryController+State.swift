@@ -15,6 +15,10 @@ package struct DeliveryStateError: Error, Sendable, CustomStringConvertible {
 /// What is kept across a restart.
 extension DeliveryController {
     private static let format: JSONValue = 1
+    /// What can have been counted: leaves room to count on.
+    static let counts = 0...(1 << 53)
+    /// A hundred years.
+    private static let elapsedMax: Int64 = 3_155_760_000 * 1_000_000_000
 
     package func json(at now: MonotonicInstant) -> JSONValue {
         var object = JSONObject()
@@ -69,15 +73,17 @@ extension DeliveryController {
         case "rolled_back": phase = .rolledBack(try DeliveryController.reason(state["reason"]))
         default: throw DeliveryController.wrong("phase")
         }
-        guard let answers = state["answers_in_step"]?.intValue, answers >= 0 else {
-            throw DeliveryController.wrong("answers_in_step")
-        }
+        guard let answers = state["answers_in_step"]?.intValue,
+            DeliveryController.counts.contains(answers)
+        else { throw DeliveryController.wrong("answers_in_step") }
         answersInStep = answers
         guard let paused = state["paused"]?.boolValue else {
             throw DeliveryController.wrong("paused")
         }
         isPaused = paused
-        guard case .integer(let elapsed)? = state["step_nanoseconds"], elapsed >= 0 else {
+        guard case .integer(let elapsed)? = state["step_nanoseconds"],
+            (0...DeliveryController.elapsedMax).contains(elapsed)
+        else {
             throw DeliveryController.wrong("step_nanoseconds")
         }
         stepBegan = now.advanced(by: .nanoseconds(-elapsed))
@@ -123,8 +129,9 @@ extension EventRateTest {
 
     mutating func restore(_ value: JSONValue?) throws(DeliveryStateError) {
         let logs = value?["logs"]?.arrayValue?.compactMap(\.doubleValue)
-        guard let canary = value?["canary"]?.intValue, canary >= 0,
-            let baseline = value?["baseline"]?.intValue, baseline >= 0,
+        guard let canary = value?["canary"]?.intValue, DeliveryController.counts.contains(canary),
+            let baseline = value?["baseline"]?.intValue,
+            DeliveryController.counts.contains(baseline),
             let logs, logs.count == EventRateTest.alternativeCount,
             let highest = value?["highest"]?.doubleValue,
             let safety = value?["safety"]?.doubleValue,
