@@ -18,11 +18,12 @@ package enum KernelPool {
     /// Threads a loop can use, the caller included. Starts the pool if need be.
     package static var size: Int { Int(martlet_pool_size()) }
 
-    /// The instruction-set level that kernels run at: "avx512", "avx2" or "reference".
+    /// The instruction-set level that kernels run at: "avx512", "avx2", "neon" or "reference".
     package static var levelName: String {
         switch martlet_kernels_level() {
         case MARTLET_LEVEL_AVX512: "avx512"
         case MARTLET_LEVEL_AVX2: "avx2"
+        case MARTLET_LEVEL_NEON: "neon"
         default: "reference"
         }
     }

@@ -132,7 +132,7 @@ public struct NativeEngine: Engine {
         let session = try NativeSession(
             graph: graph, signature: signature, operators: operators, options: options,
             precisions: report)
-        session.warmUp()
+        try session.warmUp()
         return session
     }
 

@@ -59,12 +59,17 @@ public final class NativeSession: ProfilingSession, ProfileSource {
     /// Makes a plan with varying sizes at 1, so that weights are packed before the first request.
     /// Models that cannot be planned at that size, and those whose shapes depend on what inputs
     /// hold, are packed when they first run.
-    func warmUp() {
+    /// - Throws: `EngineError` naming what no kernel can do.
+    func warmUp() throws {
         guard root.contentInputs.isEmpty else { return }
         let shapes = signature.inputs.map { spec in
             Shape(spec.dimensions.map { $0 < 0 ? 1 : $0 }) ?? Shape()
         }
-        _ = try? root.plan(forShapes: shapes)
+        do {
+            _ = try root.plan(forShapes: shapes)
+        } catch let error as EngineError {
+            if error.code == .unsupported { throw error }
+        }
     }
 
     // MARK: Profiling

@@ -10,7 +10,7 @@ internal import Testing
 @Suite("Kernels", .serialized)
 enum KernelSuite {
     static let levels: [martlet_level] = [
-        MARTLET_LEVEL_REFERENCE, MARTLET_LEVEL_AVX2, MARTLET_LEVEL_AVX512,
+        MARTLET_LEVEL_REFERENCE, MARTLET_LEVEL_AVX2, MARTLET_LEVEL_AVX512, MARTLET_LEVEL_NEON,
     ]
 
     /// Runs body at each level that this machine has, then goes back to the machine's own.

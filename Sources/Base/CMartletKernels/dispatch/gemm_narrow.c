@@ -30,6 +30,9 @@ const martlet_narrow_table *martlet_narrow_tiles(martlet_narrow type) {
     if (martlet_gemm_narrow_is_fast(type))
         return bf16 ? &martlet_bf16_avx512 : &martlet_int8_avx512;
     if (level >= MARTLET_LEVEL_AVX2) return bf16 ? &martlet_bf16_avx2 : &martlet_int8_avx2;
+#elif defined(MARTLET_ARM)
+    if (martlet_kernels_level() == MARTLET_LEVEL_NEON)
+        return bf16 ? &martlet_bf16_neon : &martlet_int8_neon;
 #endif
     return bf16 ? &martlet_bf16_plain : &martlet_int8_plain;
 }
@@ -40,7 +43,6 @@ int32_t martlet_gemm_narrow_is_fast(martlet_narrow type) {
     return type == MARTLET_NARROW_BF16 ? __builtin_cpu_supports("avx512bf16") != 0
                                        : __builtin_cpu_supports("avx512vnni") != 0;
 #else
-    (void)type;
-    return 0;
+    return type == MARTLET_NARROW_INT8 && martlet_kernels_level() == MARTLET_LEVEL_NEON;
 #endif
 }

@@ -15,6 +15,9 @@
 #define MARTLET_X86 1
 #define MARTLET_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma,f16c")))
 #define MARTLET_AVX2 __attribute__((target("avx2,fma,f16c")))
+#elif defined(__aarch64__)
+#define MARTLET_ARM 1
+#define MARTLET_NEON __attribute__((target("dotprod")))
 #endif
 
 MARTLET_INLINE int64_t martlet_min(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -6,6 +6,10 @@
 
 #include "table.h"
 
+#if defined(MARTLET_ARM) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 static _Atomic int current = -1;
 
 static martlet_level machine_level(void) {
@@ -17,6 +21,11 @@ static martlet_level machine_level(void) {
                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     if (avx2 && avx512) return MARTLET_LEVEL_AVX512;
     if (avx2) return MARTLET_LEVEL_AVX2;
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return MARTLET_LEVEL_NEON;
+#elif defined(MARTLET_ARM) && defined(__linux__)
+    enum { DOT_PRODUCTS = 1 << 20 };  // HWCAP_ASIMDDP
+    if (getauxval(AT_HWCAP) & DOT_PRODUCTS) return MARTLET_LEVEL_NEON;
 #endif
     return MARTLET_LEVEL_REFERENCE;
 }
@@ -25,7 +34,7 @@ static martlet_level wished_level(void) {
     const char *wish = getenv("MARTLET_CPU");
     if (wish && strcmp(wish, "reference") == 0) return MARTLET_LEVEL_REFERENCE;
     if (wish && strcmp(wish, "avx2") == 0) return MARTLET_LEVEL_AVX2;
-    return MARTLET_LEVEL_AVX512;
+    return MARTLET_LEVEL_NEON;
 }
 
 martlet_level martlet_kernels_level(void) {
@@ -36,7 +45,9 @@ martlet_level martlet_kernels_level(void) {
 
 martlet_level martlet_kernels_force(martlet_level level) {
     martlet_level most = machine_level();
-    if (level > most) level = most;
+    // x86's levels stand for the machine's own on ARM, and the other way round.
+    if (level > most || (most == MARTLET_LEVEL_NEON && level != MARTLET_LEVEL_REFERENCE))
+        level = most;
     atomic_store_explicit(&current, (int)level, memory_order_relaxed);
     return level;
 }
@@ -46,6 +57,8 @@ const martlet_kernel_table *martlet_table(void) {
 #if defined(MARTLET_X86)
     case MARTLET_LEVEL_AVX512: return &martlet_table_avx512;
     case MARTLET_LEVEL_AVX2: return &martlet_table_avx2;
+#elif defined(MARTLET_ARM)
+    case MARTLET_LEVEL_NEON: return &martlet_table_neon;
 #endif
     default: return &martlet_table_plain;
     }

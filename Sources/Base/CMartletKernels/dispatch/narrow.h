@@ -36,6 +36,7 @@ typedef struct martlet_narrow_table {
 extern const martlet_narrow_table martlet_bf16_plain, martlet_int8_plain;
 extern const martlet_narrow_table martlet_bf16_avx2, martlet_int8_avx2;
 extern const martlet_narrow_table martlet_bf16_avx512, martlet_int8_avx512;
+extern const martlet_narrow_table martlet_bf16_neon, martlet_int8_neon;
 
 /// The tiles for a type at the level in use.
 const martlet_narrow_table *martlet_narrow_tiles(martlet_narrow type);

@@ -8,6 +8,8 @@ static martlet_paged_function level_function(void) {
     martlet_level level = martlet_kernels_level();
     if (level >= MARTLET_LEVEL_AVX512) return martlet_paged_avx512;
     if (level >= MARTLET_LEVEL_AVX2) return martlet_paged_avx2;
+#elif defined(MARTLET_ARM)
+    if (martlet_kernels_level() == MARTLET_LEVEL_NEON) return martlet_paged_neon;
 #endif
     return martlet_paged_plain;
 }

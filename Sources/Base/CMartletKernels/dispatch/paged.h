@@ -22,5 +22,6 @@ typedef struct {
 typedef void (*martlet_paged_function)(const martlet_paged_tile *tile);
 
 extern const martlet_paged_function martlet_paged_plain, martlet_paged_avx2, martlet_paged_avx512;
+extern const martlet_paged_function martlet_paged_neon;
 
 #endif

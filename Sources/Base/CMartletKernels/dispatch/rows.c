@@ -10,6 +10,8 @@ const martlet_rows_table *martlet_rows_level(void) {
         __builtin_cpu_supports("avx512bf16"))
         return &martlet_rows_avx512;
     if (level >= MARTLET_LEVEL_AVX2) return &martlet_rows_avx2;
+#elif defined(MARTLET_ARM)
+    if (martlet_kernels_level() == MARTLET_LEVEL_NEON) return &martlet_rows_neon;
 #endif
     return &martlet_rows_plain;
 }

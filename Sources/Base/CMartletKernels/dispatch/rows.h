@@ -55,6 +55,7 @@ typedef struct {
 } martlet_rows_table;
 
 extern const martlet_rows_table martlet_rows_plain, martlet_rows_avx2, martlet_rows_avx512;
+extern const martlet_rows_table martlet_rows_neon;
 const martlet_rows_table *martlet_rows_level(void);
 
 MARTLET_INLINE int64_t martlet_row_groups(int64_t k) {

@@ -134,6 +134,7 @@ typedef struct martlet_kernel_table {
 extern const martlet_kernel_table martlet_table_plain;
 extern const martlet_kernel_table martlet_table_avx2;
 extern const martlet_kernel_table martlet_table_avx512;
+extern const martlet_kernel_table martlet_table_neon;
 
 /// The table of the level in use.
 const martlet_kernel_table *martlet_table(void);

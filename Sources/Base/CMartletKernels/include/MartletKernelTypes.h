@@ -20,15 +20,17 @@ typedef enum martlet_dtype {
 /// Bytes of one element.
 int32_t martlet_dtype_bytes(martlet_dtype type);
 
-/// Instruction-set levels, lowest first. A machine of a level also runs those below.
+/// Instruction-set levels, lowest first. A machine with AVX-512 also runs AVX2; NEON (with the dot
+/// products of ARMv8.2) is ARM's only level; all machines run the reference.
 typedef enum martlet_level {
-    MARTLET_LEVEL_REFERENCE, MARTLET_LEVEL_AVX2, MARTLET_LEVEL_AVX512
+    MARTLET_LEVEL_REFERENCE, MARTLET_LEVEL_AVX2, MARTLET_LEVEL_AVX512, MARTLET_LEVEL_NEON
 } martlet_level;
 
-/// The level in use: the machine's, lowered by MARTLET_CPU=reference|avx2|avx512. Decided once.
+/// The level in use: the machine's, lowered by MARTLET_CPU=reference|avx2|avx512|neon. Decided
+/// once.
 martlet_level martlet_kernels_level(void);
 
-/// Sets the level (never above the machine's) and returns the one now in use. For tests: no kernel
+/// Sets the level (the machine's where it has not that one) and returns the one now in use. For tests: no kernel
 /// may be running. Packed weights and scratch are the same for every level.
 martlet_level martlet_kernels_force(martlet_level level);
 

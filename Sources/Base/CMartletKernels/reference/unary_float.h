@@ -40,7 +40,7 @@ static void UNARY(martlet_unary op, const REAL *x, void *out, int64_t n, REAL al
     case MARTLET_MISH: EACH(v * M(tanh)(v > 20 ? v : M(log1p)(M(exp)(v))))
     case MARTLET_SOFTPLUS: EACH(M(fmax)(v, 0) + M(log1p)(M(exp)(-M(fabs)(v))))
     case MARTLET_SOFTSIGN: EACH(v / (1 + M(fabs)(v)))
-    case MARTLET_HARD_SIGMOID: EACH(M(fmax)(0, M(fmin)(1, alpha * v + beta)))
+    case MARTLET_HARD_SIGMOID: EACH(v != v ? v : M(fmax)(0, M(fmin)(1, alpha * v + beta)))
     case MARTLET_HARD_SWISH: EACH(v * M(fmax)(0, M(fmin)(1, v / 6 + (REAL)0.5)))
     case MARTLET_THRESHOLDED_RELU: EACH(v > alpha ? v : 0)
     case MARTLET_CLIP: {

@@ -20,6 +20,9 @@ final class PlanBuilder {
     private var steps: [StepRecord] = []
     private var arguments: [UInt8] = []
     private var stepNodes: [Plan.StepNode] = []
+    /// What no kernel can do, gathered so that all of it is told at once.
+    private var refusals: [EngineError] = []
+    private static let listedMax = 50
     /// By `ValueID`: what is known of a value once it has been reached.
     private(set) var operands: [Operand?]
 
@@ -35,8 +38,32 @@ final class PlanBuilder {
         operands = Array(repeating: nil, count: graph.valueCount)
     }
 
-    /// - Throws: `EngineError` naming the node that cannot be planned.
+    /// - Throws: `EngineError` naming every node that no kernel can do, or the first one that
+    ///   cannot be planned for another reason.
     func build(_ key: Plan.Key, _ inferred: InferredTypes) throws -> Plan {
+        do {
+            let plan = try planned(key, inferred)
+            try throwRefusals()
+            return plan
+        } catch {
+            // What follows from a refusal is no news.
+            try throwRefusals()
+            throw error
+        }
+    }
+
+    private func throwRefusals() throws {
+        guard let first = refusals.first else { return }
+        if refusals.count == 1 { throw first }
+        let lines = refusals.prefix(PlanBuilder.listedMax).map { "\n- \($0.message)" }.joined()
+        let rest = refusals.count - PlanBuilder.listedMax
+        throw EngineError(
+            .unsupported,
+            "graph '\(graph.name)': \(refusals.count) problems\(lines)"
+                + (rest > 0 ? "\n- and \(rest) more" : ""))
+    }
+
+    private func planned(_ key: Plan.Key, _ inferred: InferredTypes) throws -> Plan {
         for (index, value) in graph.inputs.enumerated()
         where graph.type(of: value).container == .tensor {
             if let content = key.contents.first(where: { $0.input == index }) {
@@ -53,7 +80,7 @@ final class PlanBuilder {
             if shouldDefer(node) {
                 deferred.append(node)
             } else {
-                try lower(node, inferred)
+                try lowerOrNote(node, inferred)
             }
         }
         let exports = deferred.isEmpty ? graph.outputs : neededLater()
@@ -68,6 +95,15 @@ final class PlanBuilder {
     }
 
     // MARK: Nodes
+
+    private func lowerOrNote(_ node: NodeID, _ inferred: InferredTypes) throws {
+        do {
+            try lower(node, inferred)
+        } catch let error as EngineError {
+            guard error.code == .unsupported else { throw error }
+            refusals.append(error)
+        }
+    }
 
     private func lower(_ node: NodeID, _ inferred: InferredTypes) throws {
         let outputIDs = graph.outputs(of: node)

@@ -107,6 +107,26 @@ public struct ShapeInference: Sendable {
         return result
     }
 
+    /// Goes on behind nodes whose inputs do not fit; what they make is of unknown type then.
+    func runTellingAll() -> (InferredTypes, failures: [GraphError]) {
+        var result = InferredTypes(
+            types: graph.valueTypes,
+            values: [HostValue?](repeating: nil, count: graph.valueCount))
+        var context = ShapeContext(graph: graph, symbols: FreshSymbols())
+        var failures: [GraphError] = []
+        for node in nodes {
+            do throws(GraphError) {
+                try infer(node, in: &context, into: &result)
+            } catch {
+                failures.append(error)
+                for case let output? in graph.outputs(of: node) {
+                    result.types[Int(output.index)] = ValueType()
+                }
+            }
+        }
+        return (result, failures)
+    }
+
     private func wrongCount(_ count: Int) -> GraphError {
         GraphError(
             .invalidShape,
@@ -181,5 +201,15 @@ extension Graph {
     /// - Throws: `GraphError` naming the node whose inputs do not fit.
     public mutating func inferShapes() throws(GraphError) {
         valueTypes = try ShapeInference(self).run().types
+    }
+
+    /// The same; what several nodes' inputs lack is told in one error.
+    mutating func inferShapesTellingAll() throws(GraphError) {
+        let (inferred, failures) = ShapeInference(self).runTellingAll()
+        if failures.count == 1 { throw failures[0] }
+        var problems = ImportProblems()
+        for failure in failures { problems.add(failure.code, failure.message) }
+        try problems.throwIfAny(model: name)
+        valueTypes = inferred.types
     }
 }

@@ -4,6 +4,7 @@
 internal import ArgumentParser
 internal import Logging
 internal import MartletEngine
+internal import MartletONNXRuntime
 internal import MartletServing
 internal import MartletStorage
 internal import MartletTelemetry
@@ -22,6 +23,7 @@ struct RunCommand: AsyncParsableCommand {
               martlet run digits --input image=@seven.png
               martlet run all-MiniLM-L6-v2 --input text='["hello", "world"]'
               martlet run model.onnx --input x=x.npy --output-dir answers
+              martlet run model.onnx --input x=x.npy --engine onnxruntime
 
             Without inputs it says which ones the model wants.
             """)
@@ -32,12 +34,26 @@ struct RunCommand: AsyncParsableCommand {
     @Option(name: .customLong("input"), help: "NAME=VALUE; once per input.")
     var inputs: [String] = []
 
+    @Option(
+        help: "native, onnxruntime, or auto: native where it can.",
+        transform: EngineChoice.init(option:))
+    var engine: EngineChoice = .native
+
+    @Option(
+        help: "f32, bf16, int8, or auto: for each product what keeps the answers near f32's.",
+        transform: EnginePrecision.init(option:))
+    var precision: EnginePrecision = .float32
+
+    @Option(help: "Keep the compiled model: off, on, or a folder.")
+    var planCache = "off"
+
     @Option(help: "Write every output as NAME.npy into this folder.")
     var outputDir: String?
 
     func run() async throws {
         _ = Telemetry.bootstrap(style: .pretty, output: LogOutput(), level: .critical)
-        let host = try await LocalModelHost.open([model], engine: NativeEngine())
+        let host = try LocalModelHost(options(), engine: chosenEngine())
+        try await host.start()
         let names = host.models().map(\.name)
         guard let name = names.first, names.count == 1 else {
             throw CommandFailure(
@@ -58,6 +74,23 @@ struct RunCommand: AsyncParsableCommand {
                     output.tensor, to: PathName.join(outputDir, "\(fileName).npy"))
             }
         }
+    }
+
+    private func chosenEngine() -> ChoosingEngine {
+        ChoosingEngine(
+            engine,
+            report: { model, reason in
+                MeasureOptions.note("\(model) runs on ONNX Runtime: \(reason)")
+            })
+    }
+
+    private func options() throws -> ServingOptions {
+        var options = ServingOptions(paths: [model])
+        options.engineOptions = try EngineOptions(
+            precision: precision, planCache: PlanCacheSetting.options(planCache),
+            note: MeasureOptions.note)
+        options.engineOptions.calibrate = Calibration.beside
+        return options
     }
 
     private static func input(_ text: String, _ metadata: ModelMetadata) throws -> NamedTensor {

@@ -123,28 +123,49 @@ struct FunctionExpansion {
             return
         }
         let inner = FunctionExpansion.versions(function.operatorSets)
-        for bodyNode in body(of: function, calledBy: node, problems: &problems) {
+        let body = body(of: function, calledBy: node, problems: &problems)
+        for bodyNode in body.nodes {
             add(bodyNode, versions: inner, callers: callers + [key], problems: &problems)
+        }
+        for copy in body.copies {
+            nodeCount += 1
+            result.append(
+                ONNXNodeInScope(node: copy, versions: ["": ONNXModel.operatorSetVersionMax]))
         }
     }
 
-    /// The function's nodes with the call's values and attributes put in.
+    /// The function's nodes with the call's values and attributes put in, and copies of what it
+    /// gives back as it came.
     private func body(
         of function: ONNXFunction, calledBy node: ONNXNode, problems: inout ImportProblems
-    ) -> [ONNXNode] {
+    ) -> (nodes: [ONNXNode], copies: [ONNXNode]) {
         var names: [String: String] = ["": ""]
+        let label = "\(function.domain).\(function.name) '\(node.name)'"
         if node.inputs.count > function.inputs.count {
             problems.add(
                 .invalidModel,
-                "\(function.domain).\(function.name) '\(node.name)': \(node.inputs.count) inputs, "
-                    + "takes \(function.inputs.count)")
+                "\(label): \(node.inputs.count) inputs, takes \(function.inputs.count)")
+        }
+        if node.outputs.count > function.outputs.count {
+            problems.add(
+                .invalidModel,
+                "\(label): \(node.outputs.count) outputs, makes \(function.outputs.count)")
         }
         for (index, formal) in function.inputs.enumerated() {
             names[formal] = index < node.inputs.count ? node.inputs[index] : ""
         }
+        var copies: [ONNXNode] = []
         for (index, formal) in function.outputs.enumerated()
         where index < node.outputs.count && !node.outputs[index].isEmpty {
-            names[formal] = node.outputs[index]
+            // An input of the function, or the same output once more.
+            if let known = names[formal] {
+                copies.append(
+                    ONNXNode(
+                        name: "\(node.name)/\(formal)", operatorType: "Identity",
+                        inputs: [known], outputs: [node.outputs[index]]))
+            } else {
+                names[formal] = node.outputs[index]
+            }
         }
         let prefix = node.name.isEmpty ? "\(function.name)#\(calls)" : "\(node.name)#\(calls)"
         var actual: [String: ONNXAttributeValue] = [:]
@@ -152,7 +173,7 @@ struct FunctionExpansion {
             actual[attribute.name] = attribute.value
         }
         let renaming = Renaming(names: names, prefix: prefix, attributes: actual)
-        return function.nodes.map { renaming.renamed($0, depth: 0) }
+        return (function.nodes.map { renaming.renamed($0, depth: 0) }, copies)
     }
 }
 

@@ -54,10 +54,13 @@ extension ONNXGraphBuild {
             problems.add(.unsupported, "\(result.description): \(reason)")
             return nil
         }
-        let problemsBefore = problems.isEmpty
         // What version 1 said of memory: which input an output may overwrite.
         for attribute in node.attributes where attribute.name != "consumed_inputs" {
-            guard let value = attribute.value else { continue }
+            guard let value = attribute.value else {
+                noteReference(attribute, of: result)
+                continue
+            }
+            let problemsBefore = problems.count
             if case .graph(let body) = value {
                 result.bodies[attribute.name] = body
                 continue
@@ -67,7 +70,7 @@ extension ONNXGraphBuild {
                 continue
             }
             guard let read = attributeValue(value, of: result, name: attribute.name) else {
-                if problemsBefore && problems.isEmpty {
+                if problems.count == problemsBefore {
                     problems.add(
                         .unsupported,
                         "\(result.description): attribute '\(attribute.name)' is of a kind that is "
@@ -78,6 +81,15 @@ extension ONNXGraphBuild {
             result.attributes[attribute.name] = read
         }
         return result
+    }
+
+    /// A reference that no function's call has put a value in for.
+    private mutating func noteReference(_ attribute: ONNXAttribute, of node: ImportedNode) {
+        guard let reference = attribute.reference, !reference.isEmpty else { return }
+        problems.add(
+            .invalidModel,
+            "\(node.description): attribute '\(attribute.name)' is the function's '\(reference)', "
+                + "but the node is in no function")
     }
 
     /// Why no version of this operator can be run, where that needs no table.

@@ -64,7 +64,7 @@ public struct ONNXImporter: Sendable {
         try build.problems.throwIfAny(model: model.graph.name)
         guard build.graph.topologicalOrder() != nil else { throw build.cycleError() }
         var graph = build.graph.compacted()
-        try graph.inferShapes()
+        try graph.inferShapesTellingAll()
         try ResolveAlignment(operators: operators).run(on: &graph)
         try graph.bindBodies()
         return graph
@@ -80,7 +80,7 @@ struct ImportProblems {
     private var seen: Set<String> = []
     private var code = GraphError.Code.unsupported
 
-    var isEmpty: Bool { messages.isEmpty }
+    var count: Int { messages.count }
 
     mutating func add(_ code: GraphError.Code, _ message: String) {
         guard seen.insert(message).inserted else { return }
