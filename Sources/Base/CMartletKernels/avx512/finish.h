@@ -13,6 +13,22 @@ MARTLET_INLINE __mmask16 lanes(int32_t n) {
     return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
 }
 
+/// The first half alone.
+MARTLET_AVX512 MARTLET_INLINE void finish_half(
+    const martlet_tile_f32 *t, int i, __m512 x, __mmask16 mask) {
+    float *c = t->c + i * t->c_row_stride;
+    x = _mm512_mul_ps(x, _mm512_set1_ps(t->alpha));
+    if (t->accumulate) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, c));
+    if (t->bias) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, t->bias));
+    if (t->residual)
+        x = _mm512_add_ps(
+            x, _mm512_maskz_loadu_ps(mask, t->residual + i * t->residual_stride));
+    if (t->clip)
+        x = _mm512_min_ps(
+            _mm512_set1_ps(t->high), _mm512_max_ps(_mm512_set1_ps(t->low), x));
+    _mm512_mask_storeu_ps(c, mask, x);
+}
+
 MARTLET_AVX512 MARTLET_INLINE void finish_row(
     const martlet_tile_f32 *t, int i, __m512 x, __m512 y, __mmask16 mx, __mmask16 my) {
     float *c = t->c + i * t->c_row_stride;

@@ -91,6 +91,41 @@ MARTLET_AVX512 MARTLET_INLINE void short_tile(const int rows, const martlet_tile
             my);
 }
 
+// The same for up to 16 columns.
+MARTLET_AVX512 MARTLET_INLINE void short_narrow_tile(const int rows, const martlet_tile_f32 *t) {
+    __m512 x[3][4];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+        for (int u = 0; u < 4; u++) x[i][u] = _mm512_setzero_ps();
+    const float *b = t->b;
+    int64_t stride = t->a_row_stride;
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        const float *a = t->a + (t->tap_offsets ? t->tap_offsets[tap] : 0);
+        int64_t k = t->tap_lengths ? t->tap_lengths[tap] : t->k;
+        int64_t p = 0;
+        for (; p + 4 <= k; p += 4, b += 4 * MARTLET_PANEL) {
+#pragma clang loop unroll(full)
+            for (int u = 0; u < 4; u++) {
+                __m512 b0 = _mm512_loadu_ps(b + u * MARTLET_PANEL);
+#pragma clang loop unroll(full)
+                for (int i = 0; i < rows; i++)
+                    x[i][u] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * stride + p + u]), b0, x[i][u]);
+            }
+        }
+        for (; p < k; p++, b += MARTLET_PANEL)
+#pragma clang loop unroll(full)
+            for (int i = 0; i < rows; i++)
+                x[i][0] = _mm512_fmadd_ps(
+                    _mm512_set1_ps(a[i * stride + p]), _mm512_loadu_ps(b), x[i][0]);
+    }
+    __mmask16 mx = lanes(t->columns);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+        finish_half(
+            t, i, _mm512_add_ps(_mm512_add_ps(x[i][0], x[i][1]), _mm512_add_ps(x[i][2], x[i][3])),
+            mx);
+}
+
 // Up to 16 columns, or 8: the rest of the panel is padding, which would cost as much again.
 MARTLET_AVX512 MARTLET_INLINE void narrow_tile(const int rows, const martlet_tile_f32 *t) {
     __m512 x[14];
@@ -111,7 +146,7 @@ MARTLET_AVX512 MARTLET_INLINE void narrow_tile(const int rows, const martlet_til
     }
     __mmask16 mx = lanes(t->columns);
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) finish_row(t, i, x[i], _mm512_setzero_ps(), mx, 0);
+    for (int i = 0; i < rows; i++) finish_half(t, i, x[i], mx);
 }
 
 MARTLET_AVX512 MARTLET_INLINE void slim_tile(const int rows, const martlet_tile_f32 *t) {
@@ -134,7 +169,7 @@ MARTLET_AVX512 MARTLET_INLINE void slim_tile(const int rows, const martlet_tile_
     __mmask16 mx = lanes(t->columns);
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
-        finish_row(t, i, _mm512_zextps256_ps512(x[i]), _mm512_setzero_ps(), mx, 0);
+        finish_half(t, i, _mm512_zextps256_ps512(x[i]), mx);
 }
 
 #define ROWS(N, BODY)                                                                          \
@@ -143,6 +178,8 @@ MARTLET_AVX512 MARTLET_INLINE void slim_tile(const int rows, const martlet_tile_
             slim_tile(N, t);                                                                   \
         else if (t->columns <= 16 && N > 3)                                                    \
             narrow_tile(N, t);                                                                 \
+        else if (t->columns <= 16)                                                             \
+            short_narrow_tile(N, t);                                                           \
         else                                                                                   \
             BODY(N, t);                                                                        \
     }

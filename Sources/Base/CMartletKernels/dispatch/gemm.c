@@ -43,7 +43,38 @@ size_t martlet_gemm_f32_scratch_bytes(int64_t m, int64_t n, int64_t k, int32_t t
     return martlet_product_block_bytes(m, k) * (size_t)martlet_pool_threads(threads);
 }
 
+// A product that one tile a panel does: what goes before larger ones would take as long.
+static int is_small(const martlet_gemm_f32_args *g, int32_t tile_rows) {
+    return g->m > 0 && g->m <= tile_rows && g->n > 0 && g->k <= 384 &&
+           (g->m < 4 || g->n <= 2 * MARTLET_PANEL) && g->m * g->n * g->k < (1 << 16);
+}
+
+static void small_product(const martlet_gemm_f32_args *g, const martlet_kernel_table *table) {
+    const martlet_epilogue_f32 *e = &g->epilogue;
+    martlet_tile_f32 t = {
+        .a = g->a, .a_row_stride = g->a_row_stride, .b = g->packed_b, .k = g->k, .taps = 1,
+        .c = g->c, .c_row_stride = g->c_row_stride, .bias = e->bias, .residual = e->residual,
+        .residual_stride = e->residual_stride, .alpha = g->alpha};
+    int after = martlet_tile_clip(e, &t);
+    for (int64_t n = 0; n < g->n; n += MARTLET_PANEL) {
+        t.columns = (int32_t)martlet_min(MARTLET_PANEL, g->n - n);
+        table->tiles[g->m](&t);
+        if (after)
+            table->activate(
+                e->activation, t.c, g->m, t.columns, g->c_row_stride, e->minimum, e->maximum);
+        t.b += MARTLET_PANEL * g->k;
+        t.c += MARTLET_PANEL;
+        if (t.bias) t.bias += MARTLET_PANEL;
+        if (t.residual) t.residual += MARTLET_PANEL;
+    }
+}
+
 void martlet_gemm_f32(const martlet_gemm_f32_args *g, void *scratch, int32_t threads) {
+    const martlet_kernel_table *table = martlet_table();
+    if (is_small(g, table->tile_rows)) {
+        small_product(g, table);
+        return;
+    }
     martlet_product p = {g->m, g->n, g->k, g->a, g->a_row_stride, 1, g->packed_b, g->c,
                          g->c_row_stride, g->alpha, g->epilogue};
     martlet_product_parallel(&p, scratch, threads);

@@ -120,6 +120,36 @@ internal import Testing
         #expect(try answer.elements(as: Float.self) == [0, 0.5, 1, 1])
     }
 
+    @Test(
+        "A convolution with a scale input answers as one with scaled weights",
+        arguments: [EnginePrecision.float32, .bfloat16, .int8], [1, 3])
+    func scaledConvolution(precision: EnginePrecision, kernel: Int) throws {
+        let scale: [Float] = [2, -0.5, 0]
+        let weights = (0..<(3 * 2 * kernel * kernel)).map { Float($0 % 7) - 3 }
+        let image = try Self.floats(1...50, [1, 2, 5, 5])
+        func answer(_ weights: [Float], scale: [Float]?) throws -> [Float] {
+            var graph = Graph(name: "scaled")
+            let type = ValueType(elementType: .float32, dimensions: [1, 2, 5, 5])
+            let x = graph.addInput(name: "x", type: type)
+            let w = graph.addConstant(
+                name: "w", try Tensor(weights, shape: [3, 2, kernel, kernel]))
+            let b = graph.addConstant(name: "b", try Tensor([1, 2, 3] as [Float]))
+            let s = try scale.map { graph.addConstant(name: "s", try Tensor($0)) }
+            let y = graph.addValue(name: "y")
+            graph.addNode(.fusedConv, inputs: [x, w, b, nil, s], outputs: [y])
+            graph.outputs = [y]
+            let session = try NativeEngineTests.load(graph, EngineOptions(precision: precision))
+            return try NativeEngineTests.run(session, [image])[0].elements(as: Float.self)
+        }
+        let size = 2 * kernel * kernel
+        let scaled = weights.indices.map { weights[$0] * scale[$0 / size] }
+        let wanted = try answer(scaled, scale: nil)
+        #expect(try answer(weights, scale: scale) == wanted)
+        // The last channel is its bias alone, the others are not.
+        #expect(wanted.suffix(wanted.count / 3).allSatisfy { $0 == 3 })
+        #expect(wanted[0] != 1)
+    }
+
     @Test("Numbers that are not 32-bit floats widen and narrow again")
     func widened() throws {
         let answer = try Self.run(.softmax, Tensor([0, 0] as [Double]))[0]
