@@ -30,8 +30,8 @@ typedef enum martlet_level {
 /// once.
 martlet_level martlet_kernels_level(void);
 
-/// Sets the level (the machine's where it has not that one) and returns the one now in use. For tests: no kernel
-/// may be running. Packed weights and scratch are the same for every level.
+/// Sets the level (the machine's where it has not that one) and returns the one now in use. For
+/// tests: no kernel may be running. Packed weights and scratch are the same for every level.
 martlet_level martlet_kernels_force(martlet_level level);
 
 /// Activations of an epilogue.
