@@ -54,7 +54,7 @@ struct FunctionImportTests {
             ])
         let call = node("Twice", ["x"], ["y"], name: "c", domain: "local", ["dimension": .int(0)])
         let dump = try imported(model([call], inner, outer)).dump()
-        #expect(dump.contains("c#1/m: float32[n, 4] = Softmax(x) {axis: 0}"), "\(dump)")
+        #expect(dump.contains("c#1/m: float32[n, 4] = Softmax(x) {axis=0}"), "\(dump)")
         #expect(dump.contains("y: float32[n, 4] = Softmax(c#1/m)"), "\(dump)")
     }
 
