@@ -129,6 +129,23 @@ struct CodeComparisonTests {
         #expect(parts("sum: ", "Sum: ") == [.literal])
         #expect(parts("return 0", "return 0; log()") == [.statement])
         #expect(parts("add(1,", "sub(1,") == [.literal], "code in a string is the string's")
+        let pairs = [
+            (
+                "@a(1) struct B<C, D>: E { let f: G<H> }",
+                "@a(1)\nstruct B<\n  C, D\n>: E {\n let\n f: G<H>\n}"
+            ),
+            ("x.map { y in try f(y) }", "x.map { y in\n  try\n  f(y)\n}"),
+            (
+                "func a() async throws(E) -> B { return c as D }",
+                "func a()\nasync throws(E)\n-> B {\n return\n c\n as D }"
+            ),
+            ("guard let a, !b else { return }", "guard\n  let a,\n  !b\nelse {\n return\n}"),
+        ]
+        for (one, other) in pairs {
+            let found = CodeComparison(one, other, language: "swift")
+            #expect(found.isParsed && found.isSame, "\(one): \(found.differences)")
+        }
+        #expect(!CodeComparison("a = .public\nb()", "a = .public b()", language: "swift").isSame)
         let two = CodeComparison("a\nb()", "a b()", language: "swift")
         #expect(!two.isSame, "two statements are not one")
     }

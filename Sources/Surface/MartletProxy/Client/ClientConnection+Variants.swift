@@ -23,6 +23,7 @@ extension ClientConnection {
         guard let log = shared.variants.exposures else { return }
         let unit = loop.routing.values[tables.splits[number].keySlot]
         let attribute = tables.attributes[tables.splits[number].keySlot]
+        let shown = ClientConnection.isSecret(attribute) ? nil : unit
         let mark = unit.map {
             StableHash.hash($0, salt: StableHash.salt(experiment)) ^ StableHash.salt(label)
         }
@@ -32,10 +33,16 @@ extension ClientConnection {
                 "time": .integer(loop.epochSeconds(at: now)), "experiment": .string(experiment),
                 "model": .string(tables.models[tables.versions[version].model].name),
                 "version": .string(label), "by": .string(attribute.description),
-                "unit": unit.map { .string($0) } ?? .null,
+                "unit": shown.map { .string($0) } ?? .null,
                 "request_id": .string(RequestIDText.of(exchange.requestID)),
             ]
         }
+    }
+
+    /// Headers whose values are secrets may decide a split, and are written nowhere.
+    private static func isSecret(_ attribute: Attribute) -> Bool {
+        guard case .header(let name) = attribute else { return false }
+        return ["authorization", "x-api-key", "cookie", "proxy-authorization"].contains(name)
     }
 
     // MARK: Outcome

@@ -102,7 +102,17 @@ struct CodeTreeBuilder {
         "async", "match", "case",
     ]
     /// A line that begins so goes on with the statement before it.
-    private static let continuing: Set<String> = ["else", "catch", "where"]
+    private static let continuing: Set<String> = [
+        "else", "catch", "where", "throws", "rethrows", "async", "as", "is", "in",
+    ]
+    /// A line that ends so goes on.
+    private static let unfinished: Set<String> = [
+        "in", "try", "await", "unsafe", "guard", "let", "var", "if", "while", "for", "case",
+        "throw", "return", "is", "as", "where", "else", "func", "struct", "class", "enum",
+        "protocol", "extension", "import", "some", "any", "inout", "switch", "static", "private",
+        "public", "internal", "package", "fileprivate", "mutating", "nonisolated", "final",
+        "override", "consuming", "borrowing", "indirect", "lazy", "weak",
+    ]
 
     private let tokens: [CodeToken]
     private let isPython: Bool
@@ -246,20 +256,29 @@ struct CodeTreeBuilder {
 
     /// Whether a Swift statement ends before a token that begins a line.
     private func isOver(_ found: CodeTree, _ next: CodeToken) -> Bool {
-        guard next.startsLine, let last = found.children.last else { return false }
-        if next.text == "." || next.text == "{" || next.text == "?" && next.kind == .symbol {
+        guard next.startsLine, let last = found.children.last, place > 0 else { return false }
+        if next.kind == .symbol, [".", "?", ">"].contains(next.text) {
             return false
         }
+        if next.kind == .open, next.text == "{" { return false }
         if next.kind == .name, CodeTreeBuilder.continuing.contains(next.text) { return false }
         // An operator with room on both sides stands between two operands.
-        if next.kind == .symbol, next.text != "@", place + 1 < tokens.count,
-            tokens[place + 1].hasSpaceBefore
-        {
+        if next.kind == .symbol, place + 1 < tokens.count, tokens[place + 1].hasSpaceBefore {
             return false
         }
-        guard last.kind == .symbol else { return true }
-        if last.text == "," || last.text == "->" || last.text == ":" { return false }
         let before = tokens[place - 1]
+        if last.kind == .name {
+            let isMember = place > 1 && tokens[place - 2].text == "."
+            return isMember
+                || !(CodeTreeBuilder.unfinished.contains(last.text) || last.text.hasPrefix("@"))
+        }
+        if last.kind == .group {
+            // An attribute with arguments: what it belongs to follows.
+            let named = found.children.dropLast().last
+            return !(last.text == "(" && named?.text.hasPrefix("@") ?? false)
+        }
+        guard last.kind == .symbol else { return true }
+        if [",", "->", ":", "<"].contains(last.text) { return false }
         return !(before.hasSpaceBefore && last.text != "!" && last.text != "?")
     }
 }
