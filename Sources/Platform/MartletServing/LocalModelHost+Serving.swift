@@ -62,13 +62,19 @@ extension LocalModelHost {
         _ request: GenerationRequest, cancellation: Cancellation,
         receive: @escaping GenerationReceiver
     ) {
-        dispatch(request.model, nil, request.context, receive) { executor, receive in
+        var request = request
+        if let adapter = adapter(named: request.model) {
+            request.model = adapter.base
+            request.options.adapter = adapter.name
+        }
+        dispatch(request.model, nil, request.context, receive) { [request] executor, receive in
             executor.generate(request, cancellation: cancellation, receive: receive)
         }
     }
 
     public func language(model: String) throws -> LanguageText {
-        guard let language = try table.current.find(model, version: nil).executor.language else {
+        let base = adapter(named: model)?.base ?? model
+        guard let language = try table.current.find(base, version: nil).executor.language else {
             throw ServingError(.unsupported, "model '\(model)' is no language model")
         }
         return language
@@ -179,12 +185,18 @@ extension LocalModelHost {
     }
 
     public func models() -> [ModelSummary] {
-        table.current.entries.values.compactMap { entry in
-            entry.latest.map { latest in
-                ModelSummary(
-                    name: latest.name, versions: entry.versions.map(\.version),
-                    capabilities: latest.capabilities, createdSeconds: latest.createdSeconds)
+        table.current.entries.values.flatMap { entry -> [ModelSummary] in
+            guard let latest = entry.latest else { return [] }
+            let model = ModelSummary(
+                name: latest.name, versions: entry.versions.map(\.version),
+                capabilities: latest.capabilities, createdSeconds: latest.createdSeconds)
+            let adapters = latest.executor.adapters.map { name in
+                var adapter = model
+                adapter.name = name
+                adapter.parent = latest.name
+                return adapter
             }
+            return [model] + adapters
         }.sorted { $0.name < $1.name }
     }
 

@@ -58,6 +58,8 @@ public struct ServingOptions: Sendable {
     /// How long `run` waits for requests in flight once it is told to stop.
     public var drainTimeout: Duration = .seconds(30)
     public var allowsSharedMemory = false
+    /// Clients may load and unload low-rank adapters from this machine's folders.
+    public var allowsAdapterUpdates = false
     public var engineOptions = EngineOptions()
     public var logger = Logger(label: "martlet.serving")
 

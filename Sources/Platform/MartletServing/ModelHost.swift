@@ -60,6 +60,10 @@ public protocol ModelHost: AnyObject, Sendable {
     func load(model: String, configuration: String?, files: [String: [UInt8]]) async throws
     func unload(model: String, includingDependents: Bool) async throws
 
+    /// Loads a low-rank adapter under a name, for a model or the only one that generates.
+    func loadAdapter(_ name: String, folder: String, model: String?) async throws
+    func unloadAdapter(_ name: String) async throws
+
     // MARK: Shared memory
 
     var sharedMemory: SharedMemoryRegistry { get }

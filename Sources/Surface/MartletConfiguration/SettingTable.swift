@@ -75,6 +75,15 @@ extension Setting {
             "language.draft_model", .text, default: .text(""),
             "a smaller decoder of the same tokens that guesses for the decoders served"),
         Setting(
+            "language.adapters", .list, default: .list([]),
+            "low-rank adapters to load at start, as NAME=FOLDER"),
+        Setting(
+            "language.adapters_max", .number(0...1_024), default: .number(0),
+            "adapters that may be loaded at a time; 0: as many as are loaded at start"),
+        Setting(
+            "language.allow_adapter_updates", .flag, default: .flag(false),
+            "let clients load and unload adapters from this machine's folders"),
+        Setting(
             "engine.plan_cache", .text, default: .text("off"),
             "keep compiled models: off, on (in ~/.cache/martlet/plans), or a folder"),
         Setting(

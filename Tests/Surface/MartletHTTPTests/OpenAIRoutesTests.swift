@@ -14,7 +14,8 @@ struct OpenAIRoutesTests {
             #expect(
                 try client.get("/v1/models").text
                     == #"{"object":"list","data":[{"id":"embedder","object":"model","#
-                    + #""created":1700000000,"owned_by":"martlet"}]}"#)
+                    + #""created":1700000000,"owned_by":"martlet","root":"embedder","#
+                    + #""parent":null}]}"#)
             #expect(try client.get("/v1/models/embedder").status == 200)
             let missing = try client.get("/v1/models/none")
             #expect(missing.status == 404)

@@ -19,6 +19,7 @@
 #ifndef CMARTLET_KERNELS_H
 #define CMARTLET_KERNELS_H
 
+#include "MartletAdapters.h"
 #include "MartletAttention.h"
 #include "MartletConvolution.h"
 #include "MartletConvolutionNarrow.h"

@@ -155,6 +155,7 @@ package struct OperatorTable: Sendable {
         .skipLayerNormalization,
         .softmax,
         // Language models
+        .adaptRows,
         .causalConvWithState,
         .embedRows,
         .expertRows,

@@ -93,6 +93,17 @@ extension OperatorSchema {
         try context.setOutput(0, .float32, context.dimensions(0))
     }
 
+    /// Adds what low-rank adapters make of X to `outputs` of Y's columns from `offset` on. Inputs:
+    /// Y [R, V], X [R, W], extents, adapters of the rows INT32 [R] (-1: none), slab UINT8 [bytes]
+    /// (its form: MartletAdapters.h), weight [W]? of the norm. `source`, `inputs` and `epsilon` as
+    /// of `PrepareRows`; `module` of `modules`, `adapters` (how many the slab may hold). Output: as
+    /// Y.
+    public static let adaptRows = OperatorSchema(
+        "AdaptRows", domain: "martlet"
+    ) { context throws(GraphError) in
+        try context.setOutput(0, .float32, context.dimensions(0))
+    }
+
     /// Inputs: X [R, W], rows INT32 [L], extents. Output: [L, W].
     public static let takeRows = OperatorSchema(
         "TakeRows", domain: "martlet"

@@ -31,6 +31,10 @@ package struct DecoderOptions: Sendable, Hashable {
     /// `sequencesMax` sequences of the whole context.
     package var cacheByteCountMax: Int
     package var sequencesMax: Int
+    /// Low-rank adapters that may be loaded at a time; 0: the graph has no place for any.
+    package var adaptersMax: Int
+    /// The most bytes that their floats may take.
+    package var adapterByteCountMax: Int
     /// The most bytes that weights and working memory may take.
     package var memoryByteCountMax: Int
     /// Threads of a step, the caller's included; nil: the pool's.
@@ -39,6 +43,7 @@ package struct DecoderOptions: Sendable, Hashable {
     package init(
         precision: Precision = .stored, cacheType: CacheType = .float16, contextLength: Int? = nil,
         cacheByteCountMax: Int = 1 << 30, sequencesMax: Int = 64,
+        adaptersMax: Int = 0, adapterByteCountMax: Int = 512 << 20,
         memoryByteCountMax: Int = 64 << 30, threads: Int? = nil
     ) {
         self.precision = precision
@@ -46,6 +51,8 @@ package struct DecoderOptions: Sendable, Hashable {
         self.contextLength = contextLength
         self.cacheByteCountMax = cacheByteCountMax
         self.sequencesMax = sequencesMax
+        self.adaptersMax = adaptersMax
+        self.adapterByteCountMax = adapterByteCountMax
         self.memoryByteCountMax = memoryByteCountMax
         self.threads = threads
     }

@@ -17,6 +17,21 @@ package protocol DecoderRunner: AnyObject {
 
     /// Copies the keys and values of whole blocks, for sequences that part ways.
     func copyBlocks(_ pairs: [(from: Int32, to: Int32)])
+
+    /// Makes a low-rank adapter ready for slices that name its number.
+    /// - Throws: `LanguageError` where there is no room, or none are supported.
+    func load(_ adapter: AdapterFile) throws(LanguageError) -> Int32
+
+    /// Frees an adapter's number and memory.
+    func unload(adapter: Int32)
+}
+
+extension DecoderRunner {
+    package func load(_ adapter: AdapterFile) throws(LanguageError) -> Int32 {
+        throw LanguageError(.unsupported, "this model was not opened for adapters")
+    }
+
+    package func unload(adapter: Int32) {}
 }
 
 /// What a generation loop must know of a model.
@@ -49,8 +64,14 @@ package struct DecoderStep: Sendable {
         /// Its block table: `blocks[firstBlock...]`, one id for each `blockLength` positions,
         /// enough for `firstPosition + rowCount`.
         package var firstBlock: Int32
+        /// The adapter that its rows go through; -1 for none.
+        package var adapter: Int32
 
-        package init(firstRow: Int32, rowCount: Int32, firstPosition: Int32, firstBlock: Int32) {
+        package init(
+            firstRow: Int32, rowCount: Int32, firstPosition: Int32, firstBlock: Int32,
+            adapter: Int32 = -1
+        ) {
+            self.adapter = adapter
             self.firstRow = firstRow
             self.rowCount = rowCount
             self.firstPosition = firstPosition

@@ -16,6 +16,7 @@ package final class EngineDecoderRunner: DecoderRunner {
     private let context: any ExecutionContext
     private let options: DecoderOptions
     private let cache: Tensor
+    private let adapters: AdapterSlab?
     private var buffers: [StepCapacity: StepBuffers] = [:]
     private var outputs: [Tensor] = []
 
@@ -33,7 +34,21 @@ package final class EngineDecoderRunner: DecoderRunner {
                 memoryBytesMax: options.memoryByteCountMax, threads: options.threads))
         context = try session.makeContext()
         cache = try EngineDecoderRunner.makeCache(configuration, shape, options)
+        adapters =
+            options.adaptersMax > 0
+            ? try AdapterSlab(
+                slotCount: options.adaptersMax, moduleCount: AdapterModule.count(configuration),
+                byteCount: options.adapterByteCountMax) : nil
     }
+
+    package func load(_ adapter: AdapterFile) throws(LanguageError) -> Int32 {
+        guard let adapters else {
+            throw LanguageError(.unsupported, "this model was not opened for adapters")
+        }
+        return try adapters.load(adapter)
+    }
+
+    package func unload(adapter: Int32) { adapters?.unload(adapter) }
 
     private static func shape(
         _ model: DecoderModel, _ options: DecoderOptions
@@ -113,7 +128,7 @@ package final class EngineDecoderRunner: DecoderRunner {
     private func buffers(_ capacity: StepCapacity) throws -> StepBuffers {
         if let known = buffers[capacity] { return known }
         if buffers.count >= 64 { buffers.removeAll() }
-        let made = try StepBuffers(capacity, cache: cache)
+        let made = try StepBuffers(capacity, cache: cache, slab: adapters?.tensor)
         buffers[capacity] = made
         return made
     }
@@ -136,7 +151,8 @@ package final class EngineDecoderRunner: DecoderRunner {
             let blocks = (end + shape.blockLength - 1) / shape.blockLength
             guard slice.firstRow == next, slice.rowCount > 0, slice.firstPosition >= 0,
                 slice.firstBlock >= 0, end <= shape.contextLength,
-                Int(slice.firstBlock) + blocks <= step.blocks.count
+                Int(slice.firstBlock) + blocks <= step.blocks.count,
+                slice.adapter < 0 || adapters?.isLoaded(slice.adapter) == true
             else {
                 throw fail(
                     "a slice of \(slice.rowCount) rows from row \(slice.firstRow) and position "

@@ -29,12 +29,15 @@ struct StepCapacity: Hashable {
 /// The graph's inputs at one capacity, filled anew for each step; the cache is the last.
 @safe final class StepBuffers {
     let inputs: [Tensor]
+    /// Held for its pointer.
+    private let rowAdapters: Tensor
     private let pointers: [UnsafeMutablePointer<Int32>]
 
-    init(_ capacity: StepCapacity, cache: Tensor) throws {
+    /// - Parameter slab: where adapters lie, if there may be any.
+    init(_ capacity: StepCapacity, cache: Tensor, slab: Tensor?) throws {
         let shapes: [Shape] = [
             [capacity.rows], [capacity.rows], [capacity.rows], [capacity.rows, 4],
-            [capacity.blocks], [capacity.wanted], [4],
+            [capacity.blocks], [capacity.wanted], [4], [capacity.rows],
         ]
         var inputs: [Tensor] = []
         var pointers: [UnsafeMutablePointer<Int32>] = unsafe []
@@ -46,7 +49,9 @@ struct StepCapacity: Hashable {
             unsafe pointers.append(pointer)
             inputs.append(try Tensor(elementType: .int32, shape: shape, storage: storage))
         }
-        self.inputs = inputs + [cache]
+        let rowAdapters = inputs.removeLast()
+        self.inputs = inputs + [cache] + (slab.map { [rowAdapters, $0] } ?? [])
+        self.rowAdapters = rowAdapters
         unsafe self.pointers = pointers
     }
 
@@ -65,6 +70,7 @@ struct StepCapacity: Hashable {
                 let position = slice.firstPosition + offset
                 let block = step.blocks[Int(slice.firstBlock + position / length)]
                 unsafe positions[row] = position
+                unsafe pointers[7][row] = slice.adapter
                 unsafe slots[row] = block * length + position % length
             }
         }

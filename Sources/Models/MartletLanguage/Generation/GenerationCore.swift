@@ -40,6 +40,7 @@ package final class GenerationCore {
     var samples: [SequenceID: SampleState] = [:]
     var requests: [RequestID: RequestState] = [:]
     private var nextRequest: RequestID = 1
+    private var adapters = AdapterTable()
     private let seeds: @Sendable () -> UInt64
     private var logits: [Float] = []
     private var scratch = TokenSampler.Scratch()
@@ -86,7 +87,9 @@ package final class GenerationCore {
         scheduled.samples = options.samples
         scheduled.priority = options.priority
         scheduled.tenant = options.tenant
-        scheduled.namespace = CacheNamespace(salt: options.cacheSalt, adapter: options.adapter)
+        let adapter = try adapters.find(options.adapter)
+        scheduled.namespace = CacheNamespace(salt: options.cacheSalt, adapter: adapter.key)
+        scheduled.adapter = adapter.number
         scheduled.deadline = options.deadline
         if options.scoresPrompt { scheduled.scoredFrom = 0 }
         let id: SequenceID
@@ -101,6 +104,8 @@ package final class GenerationCore {
         state.usage.promptTokens = request.tokens.count
         state.usage.arrived = now
         state.sequences = [id]
+        state.adapter = adapter.number
+        adapters.enter(adapter.number)
         requests[number] = state
         samples[id] = SampleState(
             request: number, index: 0, prepared: request, seed: state.seed, tokenizer: tokenizer)
@@ -123,6 +128,28 @@ package final class GenerationCore {
         guard let state = requests[id] else { return }
         for sequence in state.sequences { finish(sequence, .cancelled, stop: nil, now: now) }
     }
+
+    // MARK: Adapters
+
+    /// Makes an adapter ready under a name; one that has it already gives way once the requests
+    /// that use it are over.
+    package func loadAdapter(_ name: String, _ file: AdapterFile) throws(LanguageError) {
+        let number = try runner.load(file)
+        if let free = adapters.enter(name, number) { runner.unload(adapter: free) }
+    }
+
+    /// - Returns: false where there is none of the name.
+    package func unloadAdapter(_ name: String) -> Bool {
+        guard adapters.contains(name) else { return false }
+        if let free = adapters.remove(name) { runner.unload(adapter: free) }
+        return true
+    }
+
+    private func leave(_ adapter: Int32) {
+        if adapters.leave(adapter) { runner.unload(adapter: adapter) }
+    }
+
+    // MARK: Ends of all
 
     /// Ends every request with an error.
     package func failAll(_ error: LanguageError) {
@@ -328,11 +355,13 @@ package final class GenerationCore {
         guard requests[state.request]?.sequences.isEmpty == true else { return }
         requests[state.request]?.usage.ended = now
         guard let done = requests.removeValue(forKey: state.request) else { return }
+        leave(done.adapter)
         done.receive(.ended(done.usage))
     }
 
     private func fail(_ number: RequestID, _ error: LanguageError) {
         guard let state = requests.removeValue(forKey: number) else { return }
+        leave(state.adapter)
         for id in state.sequences {
             scheduler.finish(id)
             draftModel?.forget(id)

@@ -10,6 +10,7 @@ struct RequestState {
     var sequences: [SequenceID] = []
     var usage = GenerationUsage()
     var isForked = false
+    var adapter: Int32 = -1
     var isScoring: Bool
     var promptScores: [ScoredToken] = []
 

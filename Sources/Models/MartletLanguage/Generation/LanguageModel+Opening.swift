@@ -28,7 +28,9 @@ extension LanguageModel {
                 "'\(path)': the tokenizer has ids up to \(text.tokenizer.vocabularySize - 1), the "
                     + "model's vocabulary has \(runner.shape.vocabularySize)")
         }
-        return LanguageModel(
+        var language = LanguageModel(
             runner: runner, text: text, memoryBytes: runner.session.memoryBytes)
+        if options.adaptersMax > 0 { language.configuration = runner.configuration }
+        return language
     }
 }

@@ -10,6 +10,10 @@ package struct LanguageModel {
     package var runner: any DecoderRunner
     package var text: LanguageText
     package var memoryBytes: Int
+    /// What adapters are checked against; nil where none can be loaded.
+    package var configuration: DecoderConfiguration?
+    /// Adapters that it begins with, by name.
+    package var adapters: [(name: String, file: AdapterFile)] = []
     /// Guesses for it.
     package var draft: DraftModel?
 

@@ -55,6 +55,13 @@ package protocol ModelExecutor: AnyObject, Sendable {
         completion: @escaping @Sendable (Result<RerankResponse, ServingError>) -> Void
     ) -> Bool
 
+    /// The low-rank adapters that requests may name.
+    var adapters: Set<String> { get }
+    func loadAdapter(
+        _ name: String, folder: String,
+        completion: @escaping @Sendable (Result<Void, ServingError>) -> Void)
+    func unloadAdapter(_ name: String) -> Bool
+
     /// As above for text that is made token by token: `receive` hears of it until its end.
     func generate(
         _ request: GenerationRequest, cancellation: Cancellation,
@@ -68,6 +75,17 @@ package protocol ModelExecutor: AnyObject, Sendable {
 }
 
 extension ModelExecutor {
+    package var adapters: Set<String> { [] }
+
+    package func loadAdapter(
+        _ name: String, folder: String,
+        completion: @escaping @Sendable (Result<Void, ServingError>) -> Void
+    ) {
+        completion(.failure(ServingError(.unsupported, "this model takes no adapters")))
+    }
+
+    package func unloadAdapter(_ name: String) -> Bool { false }
+
     package var language: LanguageText? { nil }
 
     package func generate(

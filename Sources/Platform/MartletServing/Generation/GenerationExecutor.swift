@@ -10,17 +10,19 @@ internal import Synchronization
 /// Answers generation requests with a language model: prompts are rendered and tokenized on worker
 /// threads, tokens are made on the model's own thread.
 package final class GenerationExecutor: ModelExecutor {
-    private let model: String
+    let model: String
     package let language: LanguageText?
     private let text: LanguageText
-    private let thread: GenerationThread
-    private let workers: WorkerPool
+    let thread: GenerationThread
+    let workers: WorkerPool
     private let metrics: GenerationMetrics
     private let statistics: StatisticsRecorder
     private let tracing: TracingBackend
     private let gate = ExecutorGate()
     private let time: any TimeSource
     private let formats: AnswerFormatCache
+    let configuration: DecoderConfiguration?
+    let names = Mutex<Set<String>>([])
 
     package init(
         model: String, version: String, language: sending LanguageModel, policy: SchedulerPolicy,
@@ -35,6 +37,8 @@ package final class GenerationExecutor: ModelExecutor {
         text = language.text
         self.language = language.text
         formats = AnswerFormatCache(language.text)
+        configuration = language.configuration
+        let adapters = language.adapters
         let metrics = GenerationMetrics(model: model, version: version)
         self.metrics = metrics
         let core = GenerationCore(
@@ -43,6 +47,16 @@ package final class GenerationExecutor: ModelExecutor {
         thread = try GenerationThread(
             model: model, core: core, time: time, waitingMax: policy.waitingMax
         ) { metrics.stepped($0) }
+        for adapter in adapters {
+            names.withLock { _ = $0.insert(adapter.name) }
+            _ = thread.perform { [self] core in
+                do throws(LanguageError) {
+                    try core.loadAdapter(adapter.name, adapter.file)
+                } catch {
+                    names.withLock { _ = $0.remove(adapter.name) }
+                }
+            }
+        }
     }
 
     package func submit(

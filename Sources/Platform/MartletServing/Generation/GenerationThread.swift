@@ -13,6 +13,7 @@ final class GenerationThread: Sendable {
     private enum Command {
         case submit(PreparedGeneration, Ticket)
         case cancel(Ticket)
+        case perform(@Sendable (GenerationCore) -> Void)
     }
 
     // Sendable: read and written under `monitor` only.
@@ -73,6 +74,17 @@ final class GenerationThread: Sendable {
         }
     }
 
+    /// Does something with the core between two steps.
+    /// - Returns: false when the thread has ended; then nothing is done.
+    func perform(_ body: @escaping @Sendable (GenerationCore) -> Void) -> Bool {
+        monitor.withLock {
+            guard !inbox.isStopped else { return false }
+            inbox.commands.append(.perform(body))
+            monitor.signal()
+            return true
+        }
+    }
+
     /// Ends the thread once nobody is inside.
     func stop() {
         monitor.withLock {
@@ -121,6 +133,7 @@ final class GenerationThread: Sendable {
             } catch {
                 request.receive(.failed(error))
             }
+        case .perform(let body): body(core)
         case .cancel(let ticket):
             guard let id = tickets.removeValue(forKey: ticket) else { return }
             core.cancel(id, now: now)

@@ -19,6 +19,14 @@ extension ModelHost {
         throw ServingError(.unsupported, "model '\(model)' is no language model")
     }
 
+    public func loadAdapter(_ name: String, folder: String, model: String?) async throws {
+        throw ServingError(.unsupported, "adapters are not supported")
+    }
+
+    public func unloadAdapter(_ name: String) async throws {
+        throw ServingError(.unsupported, "adapters are not supported")
+    }
+
     /// The asynchronous form of `generate`: ending the loop over it, or its task, cancels the
     /// request. A reader that falls `bufferedMax` events behind is cut off with an error.
     public func generate(

@@ -18,18 +18,45 @@ extension ModelLoader {
         return try LanguageModel.open(path, options: decoder)
     }
 
-    /// The same with a smaller model that guesses, where its tokens are the model's.
-    package static func engineLanguage(draftPath: String) -> LanguageOpener {
+    /// What decoders are served with besides themselves.
+    package struct LanguageExtras: Sendable {
+        /// A smaller model that guesses for those of its tokens; empty for none.
+        package var draftPath = ""
+        /// Folders of low-rank adapters by name.
+        package var adapters: [(name: String, folder: String)] = []
+        /// The most adapters at a time; 0 for none.
+        package var adaptersMax = 0
+
+        package init() {}
+    }
+
+    /// As `engineLanguage`, with what fits of the extras; what does not is noted.
+    package static func engineLanguage(_ extras: LanguageExtras) -> LanguageOpener {
         { path, options in
-            var language = try engineLanguage(path, options)
-            guard path != draftPath else { return language }
-            var small = DecoderOptions()
-            small.precision = options.precision == .int8 ? .int8 : .stored
-            small.sequencesMax = SchedulerPolicy().draftingRunsMax
+            var decoder = DecoderOptions()
+            decoder.precision = options.precision == .int8 ? .int8 : .stored
+            decoder.memoryByteCountMax = options.memoryBytesMax
+            decoder.adaptersMax = max(extras.adaptersMax, extras.adapters.count)
+            var language = try LanguageModel.open(path, options: decoder)
+            if let configuration = language.configuration {
+                for (name, folder) in extras.adapters {
+                    do {
+                        let file = try AdapterFile(folder: folder, configuration: configuration)
+                        language.adapters.append((name, file))
+                    } catch {
+                        options.note?(
+                            "model '\(path)' goes without the adapter '\(name)': \(error)")
+                    }
+                }
+            }
+            guard !extras.draftPath.isEmpty, path != extras.draftPath else { return language }
+            decoder.adaptersMax = 0
+            decoder.sequencesMax = SchedulerPolicy().draftingRunsMax
             do {
-                try language.setDraft(try LanguageModel.open(draftPath, options: small))
+                try language.setDraft(
+                    try LanguageModel.open(extras.draftPath, options: decoder))
             } catch {
-                options.note?("model '\(path)' goes without '\(draftPath)': \(error)")
+                options.note?("model '\(path)' goes without '\(extras.draftPath)': \(error)")
             }
             return language
         }

@@ -33,6 +33,8 @@ public struct ModelSummary: Sendable, Hashable {
     public var capabilities: Capabilities
     /// When the version now served was loaded, in seconds since the epoch.
     public var createdSeconds: Int64
+    /// The model that an adapter belongs to; nil for models.
+    public var parent: String?
 
     public init(
         name: String, versions: [String], capabilities: Capabilities, createdSeconds: Int64

@@ -64,6 +64,11 @@ public struct OpenAIRoutes: Sendable {
         writer.integer(model.createdSeconds)
         writer.key("owned_by")
         writer.string("martlet")
+        // vLLM's members, by which clients tell adapters from models.
+        writer.key("root")
+        writer.string(model.parent ?? model.name)
+        writer.key("parent")
+        writer.optional(model.parent)
         writer.endObject()
     }
 

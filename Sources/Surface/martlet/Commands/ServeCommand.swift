@@ -68,6 +68,17 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "A smaller decoder of the same tokens that guesses for the others.")
     var draftModel: String?
 
+    @Option(
+        name: .customLong("lora-modules"), parsing: .upToNextOption,
+        help: "Low-rank adapters to load, as NAME=FOLDER.")
+    var adapters: [String] = []
+
+    @Option(help: "Adapters that may be loaded at a time.")
+    var maxLoras: Int?
+
+    @Flag(help: "Let clients load and unload adapters from this machine's folders.")
+    var allowAdapterUpdates = false
+
     @Option(help: "none: all at start; poll: watch the folders; explicit: load by API.")
     var modelControlMode: String?
 
@@ -111,7 +122,11 @@ struct ServeCommand: AsyncParsableCommand {
             ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
             ("engine.name", engine?.rawValue), ("engine.threads", threads.map(String.init)),
             ("engine.precision", precision?.rawValue), ("engine.plan_cache", planCache),
-            ("language.draft_model", draftModel), ("models.control_mode", modelControlMode),
+            ("language.draft_model", draftModel),
+            ("language.adapters", adapters.isEmpty ? nil : adapters.joined(separator: ",")),
+            ("language.adapters_max", maxLoras.map(String.init)),
+            ("language.allow_adapter_updates", allowAdapterUpdates ? "true" : nil),
+            ("models.control_mode", modelControlMode),
             ("models.load", loadModels.isEmpty ? nil : loadModels.joined(separator: ",")),
             ("models.strict_readiness", strictReadiness.map { String($0) }),
             ("models.allow_shared_memory", allowSharedMemory ? "true" : nil),

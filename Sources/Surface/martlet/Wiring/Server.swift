@@ -40,11 +40,9 @@ struct Server {
         let threads = settings.number("engine.threads")
         if threads > 0 { KernelPool.start(threads: threads) }
 
-        let draft = settings.text("language.draft_model")
         let host = LocalModelHost(
             try servingOptions(entries, logger), engine: engine(logger),
-            openLanguage: draft.isEmpty
-                ? ModelLoader.engineLanguage : ModelLoader.engineLanguage(draftPath: draft))
+            openLanguage: ModelLoader.engineLanguage(try languageExtras()))
         let protocolSettings = ProtocolSettings(log: logSettings()) { log in
             telemetry.threshold.set(
                 info: log.info, warning: log.warning, error: log.error,
@@ -110,6 +108,7 @@ struct Server {
         options.pollInterval = .seconds(settings.number("models.poll_seconds"))
         options.drainTimeout = .seconds(settings.number("server.drain_seconds"))
         options.allowsSharedMemory = settings.flag("models.allow_shared_memory")
+        options.allowsAdapterUpdates = settings.flag("language.allow_adapter_updates")
         options.engineOptions = try EngineOptions(
             memoryBytesMax: settings.number("engine.memory_mib_max") << 20,
             precision: EnginePrecision(rawValue: settings.text("engine.precision")) ?? .float32,
@@ -119,6 +118,23 @@ struct Server {
             note: { logger.notice("\($0)") })
         options.engineOptions.calibrate = Calibration.beside
         return options
+    }
+
+    private func languageExtras() throws -> ModelLoader.LanguageExtras {
+        var extras = ModelLoader.LanguageExtras()
+        extras.draftPath = settings.text("language.draft_model")
+        extras.adaptersMax = settings.number("language.adapters_max")
+        if settings.flag("language.allow_adapter_updates"), extras.adaptersMax == 0 {
+            extras.adaptersMax = 8
+        }
+        for entry in settings.list("language.adapters") {
+            let parts = entry.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else {
+                throw CommandFailure("language.adapters: '\(entry)' is not NAME=FOLDER")
+            }
+            extras.adapters.append((parts[0], parts[1]))
+        }
+        return extras
     }
 
     private func engine(_ logger: Logger) -> any Engine {

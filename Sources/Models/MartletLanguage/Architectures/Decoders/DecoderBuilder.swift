@@ -9,7 +9,8 @@ internal import MartletTensor
 ///
 /// Inputs: `tokens`, `positions` and `slots` INT32 [rows], `slices` INT32 [slices, 4], `blocks`
 /// INT32 [blocks], `logit_rows` INT32 [wanted], `extents` INT32 [4] (how many of each there are)
-/// and `cache` UINT8 [layers, 2, cache blocks, bytes]. Output: `logits` [wanted, vocabulary].
+/// and `cache` UINT8 [layers, 2, cache blocks, bytes]; where adapters may be loaded also
+/// `row_adapters` INT32 [rows] and `adapters` UINT8 [bytes]. Output: `logits` [wanted, vocabulary].
 struct DecoderBuilder {
     var graph: Graph
     var weights: DecoderWeights
@@ -22,6 +23,7 @@ struct DecoderBuilder {
 
     struct Inputs {
         var tokens, positions, slots, slices, blocks, logitRows, extents, cache: ValueID
+        var adapters: (rows: ValueID, slab: ValueID)?
     }
 
     private struct PreparedKey: Hashable {
@@ -67,6 +69,12 @@ struct DecoderBuilder {
                     Dimension(configuration.layerCount), 2, Dimension(symbol: "cache_blocks"),
                     Dimension(options.blockByteCount(configuration)),
                 ]))
+        if options.adaptersMax > 0 {
+            inputs.adapters = (
+                input("row_adapters", .int32, [rows]),
+                input("adapters", .uint8, [Dimension(symbol: "adapter_bytes")])
+            )
+        }
         self.graph = graph
     }
 
@@ -164,8 +172,35 @@ struct DecoderBuilder {
         }
         let name = "layers.\(layer).\(parts.map(\.part.ggufName).joined(separator: "+"))"
         guard found.count == parts.count else { return hole(name) }
-        return multiply(
+        let product = multiply(
             input, found, name: name, bias: hasBias ? bias : nil, residual: residual)
+        return adapted(product, input, parts, layer: layer)
+    }
+
+    /// What the rows' adapters add to a product, where adapters may be loaded.
+    private mutating func adapted(
+        _ product: ValueID, _ input: Activation,
+        _ parts: [(part: DecoderPart, outputs: Int)], layer: Int
+    ) -> ValueID {
+        guard let adapters = inputs.adapters else { return product }
+        var sum = product
+        var offset = 0
+        for (part, outputs) in parts {
+            defer { offset += outputs }
+            guard let module = AdapterModule.number(part, layer: layer) else { continue }
+            sum = graph.apply(
+                .adaptRows, sum, input.value, inputs.extents, adapters.rows, adapters.slab,
+                input.weight, name: "layers.\(layer).\(part.ggufName).adapter",
+                attributes: [
+                    "source": .string(input.source), "inputs": .int(Int64(input.width)),
+                    "outputs": .int(Int64(outputs)), "offset": .int(Int64(offset)),
+                    "module": .int(Int64(module)),
+                    "modules": .int(Int64(AdapterModule.count(configuration))),
+                    "adapters": .int(Int64(options.adaptersMax)),
+                    "epsilon": .float(configuration.normEpsilon),
+                ])
+        }
+        return sum
     }
 
     /// Whether products over these parts can be one: the same panels, all but the last filled.

@@ -197,7 +197,7 @@ extension GenerationScheduler {
             DecoderStep.Slice(
                 firstRow: Int32(first), rowCount: Int32(all),
                 firstPosition: Int32(sequence.computed),
-                firstBlock: Int32(plan.step.blocks.count)))
+                firstBlock: Int32(plan.step.blocks.count), adapter: sequence.adapter))
         let blocks = sequence.blocks?.blocks ?? []
         plan.step.blocks += blocks.prefix(pool.blocksNeeded(for: sequence.computed + all))
         plan.slices.append((sequence.id, all, draft.count))

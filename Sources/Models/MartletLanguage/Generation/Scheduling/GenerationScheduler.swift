@@ -65,7 +65,7 @@ package struct GenerationScheduler: Sendable {
             ScheduledSequence(
                 id: id, arrival: id.number, arrived: now, priority: request.priority,
                 level: request.priority, tenant: request.tenant, deadline: request.deadline,
-                namespace: request.namespace, tokens: request.tokens,
+                namespace: request.namespace, adapter: request.adapter, tokens: request.tokens,
                 promptCount: request.tokens.count,
                 tokenCountMax: request.tokens.count + min(max(request.newTokensMax, 0), room),
                 samples: request.samples, scoredFrom: request.scoredFrom))
@@ -157,7 +157,7 @@ package struct GenerationScheduler: Sendable {
             var sequence = ScheduledSequence(
                 id: id, arrival: first.arrival, arrived: first.arrived, priority: first.priority,
                 level: first.level, tenant: first.tenant, deadline: first.deadline,
-                namespace: first.namespace,
+                namespace: first.namespace, adapter: first.adapter,
                 tokens: first.tokens, promptCount: first.promptCount,
                 tokenCountMax: first.tokenCountMax, samples: 1)
             sequence.computed = first.computed

@@ -15,6 +15,7 @@ struct ScheduledSequence: Sendable {
     let tenant: String
     let deadline: MonotonicInstant?
     let namespace: CacheNamespace
+    let adapter: Int32
     /// The prompt, then what was generated; the last token's keys are in no block yet.
     var tokens: [Int32]
     var promptCount: Int

@@ -39,6 +39,8 @@ package struct ScheduledRequest: Sendable {
     /// Whose share of the model it is charged to.
     package var tenant = ""
     package var namespace = CacheNamespace()
+    /// The adapter's number in the runner; -1 for none.
+    package var adapter: Int32 = -1
     package var deadline: MonotonicInstant?
     /// Logits are wanted from this position of the prompt on; nil for its last only.
     package var scoredFrom: Int?

@@ -36,6 +36,7 @@ public struct GenerationRoutes: Sendable {
                 try GenerationRoutes.respond(request, responder, host, tracing)
             }
         }
+        AdapterRoutes.add(to: &router, host)
         MessagesRoutes(host).add(to: &router)
         GenerateExtension.add(to: &router, host)
         router.on(.post, "/tokenize") { request, responder in
