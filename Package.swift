@@ -292,7 +292,11 @@ let extraTests = allExtraTests.filter { wanted == nil || named.contains($0.name)
 let benchmarks: [Target] = [
     .executableTarget(
         name: "BatcherBenchmark", dependencies: ["MartletBase", "MartletServing"],
-        path: "Benchmarks/batcher/Sources", swiftSettings: swiftSettings)
+        path: "Benchmarks/batcher/Sources", swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "GatewayBenchmark",
+        dependencies: ["MartletStorage", "MartletGateway", "MartletProxy", logging],
+        path: "Benchmarks/gateway/Sources", swiftSettings: swiftSettings),
 ]
 
 let package = Package(
@@ -312,5 +316,5 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: built.map(target) + [allocationCounter, testSupport] + tested.map(testTarget)
-        + extraTests + (wanted == nil ? benchmarks : []),
+        + extraTests + benchmarks.filter { wanted == nil || named.contains($0.name) },
     cLanguageStandard: .gnu11)

@@ -6,8 +6,8 @@ internal import MartletWire
 
 /// A server's machine with what a client sends to it, and what it makes of that.
 struct HTTP2Feed {
-    var connection: HTTP2ServerConnection
-    var events: [HTTP2ServerConnection.Event] = []
+    var connection: HTTP2Connection
+    var events: [HTTP2Connection.Event] = []
     /// How many fields each request had; -1 for a head that was the same as before.
     var heads: [Int] = []
     /// The payload bytes of all DATA.
@@ -22,11 +22,11 @@ struct HTTP2Feed {
 
     /// - Parameter begun: whether preface and SETTINGS are through.
     init(
-        begun: Bool = true, _ change: (inout HTTP2ServerConnection.Configuration) -> Void = { _ in }
+        begun: Bool = true, _ change: (inout HTTP2Connection.Configuration) -> Void = { _ in }
     ) {
-        var configuration = HTTP2ServerConnection.Configuration()
+        var configuration = HTTP2Connection.Configuration()
         change(&configuration)
-        connection = HTTP2ServerConnection(configuration)
+        connection = HTTP2Connection(configuration)
         guard begun else { return }
         try? feed(HTTP2Feed.opening)
         connection.clearOutput()

@@ -6,6 +6,7 @@ internal import MartletFormats
 internal import MartletGRPC
 internal import MartletServing
 internal import MartletTesting
+internal import MartletWire
 internal import NIOCore
 internal import NIOPosix
 internal import ServiceLifecycle

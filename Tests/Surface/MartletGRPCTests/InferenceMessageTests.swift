@@ -6,6 +6,7 @@ internal import MartletFormats
 internal import MartletGRPC
 internal import MartletServing
 internal import MartletTensor
+internal import MartletWire
 internal import NIOCore
 internal import ServiceContextModule
 internal import Testing

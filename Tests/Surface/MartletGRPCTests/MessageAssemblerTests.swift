@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletGRPC
+internal import MartletWire
 internal import NIOCore
 internal import Testing
 

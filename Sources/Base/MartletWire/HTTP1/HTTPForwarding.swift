@@ -95,7 +95,9 @@ extension HTTPFields {
             if matches(name, "connection") { return .connection }
             return matches(name, "keep-alive") ? .hop : .passed
         case 11: return isRequest && matches(name, "traceparent") ? .traceParent : .passed
-        case 12: return matches(name, "x-request-id") ? .requestID : .passed
+        case 12:
+            if isRequest, matches(name, "grpc-timeout") { return .timeout }
+            return matches(name, "x-request-id") ? .requestID : .passed
         case 13: return isRequest && matches(name, "authorization") ? .authorization : .passed
         case 14: return matches(name, "content-length") ? .contentLength : .passed
         case 15:

@@ -94,6 +94,16 @@ public struct HTTPRequestParser: Sendable {
         }
     }
 
+    /// Leaves the body to whoever has it from elsewhere: the next step begins another request.
+    /// `head` stays.
+    package mutating func leaveBody() { _ = end(consumed: 0) }
+
+    /// Takes it that no body follows, whatever `head` was made to say.
+    package mutating func dropBody() {
+        head.contentLength = 0
+        hasWholeHead = false
+    }
+
     private mutating func end(consumed: Int) -> Step {
         state = .head
         lineStart = 0

@@ -72,6 +72,9 @@ public struct HTTPResponseParser: Sendable {
         state = .head
     }
 
+    /// Leaves the body to whoever has it from elsewhere. `head` stays.
+    package mutating func leaveBody() { state = .idle }
+
     /// Bytes of a body of announced length that are still to come; nil elsewhere.
     public var bodyBytesToCome: Int? {
         if case .body(let remaining) = state { return remaining }

@@ -32,7 +32,35 @@ enum HTTP2HeaderRules {
         return pseudo.isComplete ? request : nil
     }
 
-    /// Whether a block after the request's body is well-formed.
+    struct Response: Equatable, Sendable {
+        var status: Int
+        var contentLength: Int?
+    }
+
+    /// - Returns: nil for a malformed response.
+    static func response(_ fields: HTTP2Fields) -> Response? {
+        guard fields.count > 0, fields.matches(fields.nameRange(0), ":status"),
+            fields.valueRange(0).count == 3,
+            let status = decimal(fields, fields.valueRange(0)), (100..<600).contains(status)
+        else { return nil }
+        var response = Response(status: status)
+        for index in 1..<fields.count {
+            let name = fields.nameRange(index)
+            // Also refuses every further pseudo-field: a colon is no token.
+            guard isName(fields, name), isValue(fields, fields.valueRange(index)),
+                isAllowed(fields, index)
+            else { return nil }
+            if fields.matches(name, "content-length") {
+                guard let length = decimal(fields, fields.valueRange(index)),
+                    response.contentLength == nil || response.contentLength == length
+                else { return nil }
+                response.contentLength = length
+            }
+        }
+        return response
+    }
+
+    /// Whether a block after a body is well-formed.
     static func areTrailers(_ fields: HTTP2Fields) -> Bool {
         for index in 0..<fields.count {
             guard isName(fields, fields.nameRange(index)),

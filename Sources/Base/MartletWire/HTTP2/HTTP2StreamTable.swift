@@ -24,6 +24,11 @@ struct HTTP2Stream: Sendable {
     var contentLeft: Int?
     var isRemoteClosed: Bool
     var isLocalClosed = false
+    // Of a client's streams.
+    /// The answer has begun.
+    var hasHead = false
+    /// The answer has no body, whatever length it announces (HEAD).
+    var isBodiless = false
 }
 
 /// The open streams of a connection: slots, and a hash table of ids (linear probing).

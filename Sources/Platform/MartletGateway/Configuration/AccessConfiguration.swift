@@ -87,6 +87,15 @@ package struct ListenConfiguration: Sendable, Hashable {
     package init() {}
 }
 
+/// How a pool's members are asked what they have to do.
+package struct LoadPolicy: Sendable, Hashable {
+    package var path = "/metrics"
+    package var interval: Duration = .seconds(1)
+    package var timeout: Duration = .seconds(1)
+
+    package init() {}
+}
+
 /// How a pool's members are asked whether they are well.
 package struct HealthCheckPolicy: Sendable, Hashable {
     package var path = "/v2/health/ready"

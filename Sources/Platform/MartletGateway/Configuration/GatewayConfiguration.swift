@@ -186,6 +186,7 @@ package struct PoolPolicy: Sendable, Hashable {
     package var outliers = OutlierEjection.Policy()
     package var bulkhead = Bulkhead.Policy()
     package var health: HealthCheckPolicy?
+    package var load: LoadPolicy?
 
     package init() {}
 }

@@ -60,7 +60,7 @@ extension GatewayConfigurationReader {
             guard let section = ConfigurationSection(node, what, problems) else { return }
             section.allow([
                 "members", "balance", "hash_key", "slow_start", "timeout", "attempts", "retries",
-                "breaker", "outliers", "concurrency", "health",
+                "breaker", "outliers", "concurrency", "health", "load",
             ])
             let members = section["members"]
             if let members, members.items == nil {
@@ -122,7 +122,28 @@ extension GatewayConfigurationReader {
         }
         readBreaker(pool, &policy.breaker)
         policy.health = readHealth(pool)
+        policy.load = readLoad(pool)
         return policy
+    }
+
+    private func readLoad(_ pool: ConfigurationSection) -> LoadPolicy? {
+        guard pool["load"] != nil else { return nil }
+        var load = LoadPolicy()
+        part(pool, "load", ["path", "interval", "timeout"]) { section in
+            readPath(section, &load.path)
+            section.duration("interval", &load.interval)
+            section.duration("timeout", &load.timeout)
+        }
+        return load
+    }
+
+    private func readPath(_ section: ConfigurationSection, _ path: inout String) {
+        guard let text = section.text("path") else { return }
+        if text.hasPrefix("/"), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            path = text
+        } else if let node = section["path"] {
+            section.wrong("path", "a path that begins with /", node)
+        }
     }
 
     private func readBreaker(
@@ -152,13 +173,7 @@ extension GatewayConfigurationReader {
         guard pool["health"] != nil else { return nil }
         var health = HealthCheckPolicy()
         part(pool, "health", ["path", "interval", "timeout", "failures", "successes"]) { section in
-            if let path = section.text("path") {
-                if path.hasPrefix("/"), path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
-                    health.path = path
-                } else if let node = section["path"] {
-                    section.wrong("path", "a path that begins with /", node)
-                }
-            }
+            readPath(section, &health.path)
             section.duration("interval", &health.interval)
             section.duration("timeout", &health.timeout)
             section.integer("failures", 1...1_000, &health.failures)

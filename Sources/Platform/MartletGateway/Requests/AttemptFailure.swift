@@ -81,13 +81,16 @@ package enum RepeatableRequest {
         switch method {
         case "GET", "HEAD", "OPTIONS", "PUT", "DELETE": return true
         case "POST":
-            return inferencePaths.contains(path)
+            return inferencePaths.contains(path) || path.hasPrefix(inferenceCalls)
                 || (path.hasPrefix("/v2/models/")
                     && (path.hasSuffix("/infer") || path.hasSuffix("/generate")
                         || path.hasSuffix("/generate_stream")))
         default: return false
         }
     }
+
+    /// gRPC's, whose other methods are repeatable too: to load a model twice is to have it once.
+    private static let inferenceCalls = "/inference.GRPCInferenceService/"
 
     private static let inferencePaths: Set<String> = [
         "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses",

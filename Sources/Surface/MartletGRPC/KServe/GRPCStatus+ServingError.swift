@@ -3,6 +3,7 @@
 
 internal import MartletFormats
 package import MartletServing
+package import MartletWire
 
 extension GRPCStatus {
     /// The status that answers any error of a method.

@@ -4,6 +4,7 @@
 internal import MartletBase
 internal import MartletFormats
 internal import MartletServing
+internal import MartletWire
 internal import NIOCore
 
 /// `grpc.health.v1.Health`: the server as a whole (an empty name, or the inference service's), or

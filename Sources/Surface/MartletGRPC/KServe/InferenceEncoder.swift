@@ -4,6 +4,7 @@
 internal import MartletFormats
 package import MartletServing
 internal import MartletTensor
+package import MartletWire
 package import NIOCore
 
 /// Writes a `ModelInferResponse`, or one inside a `ModelStreamInferResponse`, as a framed message.

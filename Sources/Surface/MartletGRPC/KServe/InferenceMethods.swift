@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletServing
+internal import MartletWire
 internal import NIOCore
 
 /// ModelInfer and ModelStreamInfer.

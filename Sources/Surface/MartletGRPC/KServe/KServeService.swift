@@ -4,6 +4,7 @@
 internal import MartletBase
 internal import MartletFormats
 package import MartletServing
+internal import MartletWire
 internal import NIOCore
 
 /// The Open Inference Protocol's `inference.GRPCInferenceService` with Triton's extensions, and

@@ -3,6 +3,7 @@
 
 internal import MartletFormats
 internal import MartletServing
+internal import MartletWire
 internal import NIOCore
 
 /// RepositoryIndex, RepositoryModelLoad and RepositoryModelUnload.

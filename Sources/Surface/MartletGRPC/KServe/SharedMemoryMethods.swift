@@ -4,6 +4,7 @@
 internal import MartletFormats
 internal import MartletServing
 internal import MartletTensor
+internal import MartletWire
 
 /// The system and CUDA shared-memory methods. There is no CUDA: its status is empty, and a region
 /// cannot be registered.

@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletServing
+internal import MartletWire
 internal import NIOCore
 
 /// One ModelStreamInfer call: requests come in, responses leave in the order in which they are

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+package import MartletWire
 package import NIOCore
 
 /// The protocol of one gRPC stream, as a value: it says what each frame means and what to write,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+package import MartletWire
 package import NIOCore
 
 /// Cuts length-prefixed messages out of the DATA frames of one stream. A message that came in one

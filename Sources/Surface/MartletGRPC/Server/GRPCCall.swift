@@ -3,6 +3,7 @@
 
 package import Logging
 package import MartletBase
+package import MartletWire
 package import NIOCore
 package import ServiceContextModule
 

@@ -21,7 +21,7 @@ final class GRPCConnection: ChannelInboundHandler {
     let environment: ServerEnvironment
     let eventLoop: any EventLoop
     let inbox: CompletionInbox
-    var http: HTTP2ServerConnection
+    var http: HTTP2Connection
     var blocks = ResponseBlocks()
     var context: ChannelHandlerContext?
     /// The calls, by the slots of their streams.
@@ -60,11 +60,11 @@ final class GRPCConnection: ChannelInboundHandler {
         self.environment = environment
         self.eventLoop = eventLoop
         inbox = CompletionInbox(eventLoop)
-        var configuration = HTTP2ServerConnection.Configuration()
+        var configuration = HTTP2Connection.Configuration()
         configuration.maxConcurrentStreams = environment.limits.streamsPerConnection
         configuration.headerListBytesMax = environment.limits.headerBytes
-        http = HTTP2ServerConnection(configuration)
-        knownHeads = [KnownHead?](repeating: nil, count: HTTP2ServerConnection.cachedHeadCount)
+        http = HTTP2Connection(configuration)
+        knownHeads = [KnownHead?](repeating: nil, count: HTTP2Connection.cachedHeadCount)
         now = environment.time.now()
         began = now
         lastRead = now
@@ -157,7 +157,7 @@ final class GRPCConnection: ChannelInboundHandler {
     private func process(_ bytes: inout ByteBuffer) {
         while !isClosing {
             let outcome = unsafe bytes.withUnsafeReadableBytes {
-                buffer -> Result<HTTP2ServerConnection.Step, HTTP2Error> in
+                buffer -> Result<HTTP2Connection.Step, HTTP2Error> in
                 do throws(HTTP2Error) {
                     return .success(try unsafe http.step(buffer, now: now))
                 } catch { return .failure(error) }
@@ -180,7 +180,7 @@ final class GRPCConnection: ChannelInboundHandler {
         }
     }
 
-    private func take(_ event: HTTP2ServerConnection.Event) {
+    private func take(_ event: HTTP2Connection.Event) {
         switch event {
         case .request(let stream, let head, let endStream):
             begin(stream, head, endStream: endStream)
@@ -203,7 +203,7 @@ final class GRPCConnection: ChannelInboundHandler {
     // MARK: Calls
 
     private func begin(
-        _ ref: HTTP2StreamRef, _ place: HTTP2ServerConnection.Head, endStream: Bool
+        _ ref: HTTP2StreamRef, _ place: HTTP2Connection.Head, endStream: Bool
     ) {
         let known: KnownHead
         do throws(GRPCRequestHead.Refusal) {
@@ -223,7 +223,7 @@ final class GRPCConnection: ChannelInboundHandler {
 
     /// What a header block means: looked up when it has come before.
     private func known(
-        _ place: HTTP2ServerConnection.Head
+        _ place: HTTP2Connection.Head
     ) throws(GRPCRequestHead.Refusal) -> KnownHead {
         if case .repeated(let number) = place, let known = knownHeads[number] { return known }
         let head = try GRPCRequestHead(http.fields)

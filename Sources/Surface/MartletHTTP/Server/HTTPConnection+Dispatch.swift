@@ -42,7 +42,7 @@ extension HTTPConnection {
         let request = HTTPRequest(
             head: head, body: body, requestID: id, cancellation: cancellation,
             received: firstByte, context: trace, route: route, parameters: parameters)
-        hand(request, to: route, takeResponder(context.eventLoop, routed.coding), routed)
+        shared.hand(request, to: route, takeResponder(context.eventLoop, routed.coding), routed)
     }
 
     /// The last request's responder, when nobody holds it any more, or a new one.
@@ -55,7 +55,7 @@ extension HTTPConnection {
             responder.begin(sequence, coding, holding: takeHeldBytes())
             return responder
         }
-        let fresh = HTTPResponder(loop: loop, connection: self)
+        let fresh = HTTPResponder(loop: loop, taker: self, shared: shared)
         responder = fresh
         fresh.begin(sequence, coding, holding: takeHeldBytes())
         return fresh
@@ -79,9 +79,11 @@ extension HTTPConnection {
             respond(.failure("no such route: \(path)", status: 404, head), to: sequence)
         }
     }
+}
 
+extension ServerShared {
     /// Runs the handler here, or on a worker when reading the request takes long.
-    private func hand(
+    func hand(
         _ request: HTTPRequest, to route: Route, _ responder: HTTPResponder, _ routed: RoutedHead
     ) {
         let isPacked = routed.isPacked
@@ -90,7 +92,7 @@ extension HTTPConnection {
             textBytes > ServerShared.loopBytesMax
             || (isPacked && request.body.count > ServerShared.loopPackedBytesMax)
         guard isHeavy || isPacked else { return route.handler(request, responder) }
-        let bodyBytesMax = shared.configuration.limits.bodyBytesMax
+        let bodyBytesMax = configuration.limits.bodyBytesMax
         let work: @Sendable () -> Void = {
             do throws(WireError) {
                 var request = request
@@ -101,7 +103,7 @@ extension HTTPConnection {
             }
         }
         guard isHeavy else { return work() }
-        if !shared.workers.submit(work) {
+        if !workers.submit(work) {
             let error = WireError(
                 .limitExceeded, status: 503, "too many large requests wait to be read")
             responder.complete(.failure(error, request.head))

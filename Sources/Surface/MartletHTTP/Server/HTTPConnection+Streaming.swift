@@ -6,7 +6,9 @@ internal import NIOCore
 
 /// Answers that are sent as they are made. Their bytes take the way of other answers, one piece at
 /// a time: the next is taken when the last has left.
-extension HTTPConnection {
+extension HTTPConnection: AnswerTaker {
+    func takeBytes() -> [UInt8] { loopState.takeBytes() }
+
     /// The answer that is being sent piece by piece.
     struct Streaming {
         let stream: HTTPStream
@@ -76,7 +78,7 @@ extension HTTPConnection {
         abort()
     }
 
-    private static func appendChunk(
+    static func appendChunk(
         _ bytes: [UInt8], isLast: Bool, to joined: inout [UInt8]
     ) {
         if !bytes.isEmpty {

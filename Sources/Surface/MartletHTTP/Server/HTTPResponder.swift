@@ -17,7 +17,7 @@ protocol DeferredAnswer: Sendable {
 // Sendable: what changes does so before a handler gets it, when nobody else holds it.
 public final class HTTPResponder: @unchecked Sendable {
     private let loop: any EventLoop
-    private let connection: NIOLoopBound<HTTPConnection>
+    private let connection: NIOLoopBound<any AnswerTaker>
     private let workers: WorkerPool
     @safe @exclusivity(unchecked) private var sequence: UInt64 = 0
     @safe @exclusivity(unchecked) private var coding = ContentCoding.identity
@@ -26,11 +26,11 @@ public final class HTTPResponder: @unchecked Sendable {
     private let bodies: ByteBudget
     private let isDone = Atomic<Bool>(true)
 
-    init(loop: any EventLoop, connection: HTTPConnection) {
+    init(loop: any EventLoop, taker: any AnswerTaker, shared: ServerShared) {
         self.loop = loop
-        self.connection = NIOLoopBound(connection, eventLoop: loop)
-        workers = connection.shared.workers
-        bodies = connection.shared.bodies
+        connection = NIOLoopBound(taker, eventLoop: loop)
+        workers = shared.workers
+        bodies = shared.bodies
     }
 
     // A handler that let its request go without an answer.
@@ -100,7 +100,7 @@ public final class HTTPResponder: @unchecked Sendable {
     func complete(writing byteCount: Int, _ answer: consuming some DeferredAnswer) {
         guard claim() else { return }
         if byteCount <= ServerShared.loopBytesMax, loop.inEventLoop {
-            deliver(answer.write(into: connection.value.loopState.takeBytes()))
+            deliver(answer.write(into: connection.value.takeBytes()))
             return
         }
         // Either closure may run.
@@ -111,7 +111,7 @@ public final class HTTPResponder: @unchecked Sendable {
             return
         }
         loop.execute {
-            self.deliver((copy kept).write(into: self.connection.value.loopState.takeBytes()))
+            self.deliver((copy kept).write(into: self.connection.value.takeBytes()))
         }
     }
 
@@ -125,7 +125,7 @@ public final class HTTPResponder: @unchecked Sendable {
     }
 
     /// Runs `body` with the connection and the request's number, on the event loop.
-    func onLoop(_ body: @escaping @Sendable (HTTPConnection, UInt64) -> Void) {
+    func onLoop(_ body: @escaping @Sendable (any AnswerTaker, UInt64) -> Void) {
         let sequence = sequence
         if loop.inEventLoop {
             body(connection.value, sequence)

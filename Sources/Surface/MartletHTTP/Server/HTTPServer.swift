@@ -28,6 +28,9 @@ public final class HTTPServer: Service {
             configuration: configuration, router: router, logger: logger, time: time)
     }
 
+    /// The same routes for whoever asks from inside the process.
+    package var local: LocalDoor { LocalDoor(shared) }
+
     /// Bytes of bodies that are arriving or not answered yet.
     package var heldBodyBytes: Int { shared.bodies.byteCount }
 

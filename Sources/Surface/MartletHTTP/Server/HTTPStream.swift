@@ -20,13 +20,13 @@ public final class HTTPStream: Sendable {
     }
 
     private let loop: any EventLoop
-    private let connection: NIOLoopBound<HTTPConnection>
+    private let connection: NIOLoopBound<any AnswerTaker>
     private let sequence: UInt64
     private let pendingBytesMax: Int
     private let state = Mutex(State())
 
     init(
-        loop: any EventLoop, connection: NIOLoopBound<HTTPConnection>, sequence: UInt64,
+        loop: any EventLoop, connection: NIOLoopBound<any AnswerTaker>, sequence: UInt64,
         pendingBytesMax: Int
     ) {
         self.loop = loop

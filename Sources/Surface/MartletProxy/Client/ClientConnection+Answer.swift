@@ -14,6 +14,8 @@ struct LocalAnswer {
     var contentType: StaticString = "application/json"
     var body: [UInt8]
     var fields: [(name: String, value: String)] = []
+    /// What an error says, for people.
+    var message: String?
 
     /// An error as the protocol of its path has it.
     static func error(
@@ -37,7 +39,7 @@ struct LocalAnswer {
             writer.endObject()
         }
         writer.endObject()
-        return LocalAnswer(status: status, body: writer.bytes)
+        return LocalAnswer(status: status, body: writer.bytes, message: message)
     }
 
     static func json(_ value: JSONValue, status: Int = 200) -> LocalAnswer {
@@ -48,6 +50,7 @@ struct LocalAnswer {
 extension ClientConnection {
     /// Answers the request here. What it held is given back.
     func answer(_ answer: LocalAnswer) {
+        if let stream { return self.answer(answer, on: stream) }
         exchange.status = answer.status
         var keepsAlive = exchange.keepsAlive && !shared.isDraining
         if !exchange.isBodyComplete, !isBodyShort { keepsAlive = false }
@@ -94,6 +97,12 @@ extension ClientConnection {
     }
 
     private func answerAndClose(_ answer: LocalAnswer) {
+        if let stream {
+            if stream.isGRPC {
+                return failCall(answer.status, answer.message ?? "", [], on: stream)
+            }
+            return self.answer(answer, on: stream)
+        }
         exchange.status = answer.status
         var head = HTTPHeadWriter(status: answer.status)
         head.field("Content-Type", answer.contentType)
@@ -109,6 +118,9 @@ extension ClientConnection {
             let seconds = max(1, (retryAfter.nanosecondsSaturating + 999_999_999) / 1_000_000_000)
             answer.fields.append(("Retry-After", String(seconds)))
         }
+        if let stream, stream.isGRPC {
+            return failCall(status, message, answer.fields, on: stream)
+        }
         self.answer(answer)
     }
 
@@ -122,6 +134,7 @@ extension ClientConnection {
         exchange.connection = nil
         holdsUpstream = false
         isBodyHeld = false
+        if let stream { return endStream(stream, isWhole: lingers) }
         if keepsAlive {
             // Otherwise the rest of the body is still to come, to be dropped.
             if exchange.isBodyComplete { resumeReading() } else { wait(.body, shared.waits.body) }

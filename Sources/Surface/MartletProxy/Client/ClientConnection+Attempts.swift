@@ -18,7 +18,7 @@ extension ClientConnection {
         if exchange.deadline.isPast(at: now) {
             return attemptHasFailed(AttemptFailure(.timeout, "the request's own time is over"))
         }
-        let choice = member.map { PoolState.Choice.preferred($0) } ?? choice(pool.policy)
+        let choice = member.map { PoolState.Choice.preferred($0) } ?? choice(pool.policy, at: now)
         guard
             let attempt = pool.begin(
                 choice, tried: exchange.tried, isFirst: isFirst && member == nil, at: now,
@@ -31,6 +31,12 @@ extension ClientConnection {
             return attemptHasFailed(AttemptFailure(.nobody, reason, retryAfter: .seconds(1)))
         }
         exchange.attempt = attempt
+        exchange.member = attempt.member
+        if pool.policy.balance == .prefix {
+            pool.remember(
+                exchange.body, from: PromptPlace.start(exchange.body), salt: promptSalt,
+                at: attempt.member)
+        }
         if member == nil { exchange.attempts += 1 }
         exchange.stage = .waiting
         let identity = pool.members[attempt.member]
@@ -46,7 +52,7 @@ extension ClientConnection {
     }
 
     private static func giveBack(_ result: Result<UpstreamConnection, UpstreamFailure>) {
-        if case .success(let connection) = result { connection.pool.giveBack(connection) }
+        if case .success(let connection) = result { connection.giveBack() }
     }
 
     private func hasConnected(
@@ -61,7 +67,10 @@ extension ClientConnection {
         }
     }
 
-    private func choice(_ policy: PoolPolicy) -> PoolState.Choice {
+    /// Models (and with them adapters) have caches of their own.
+    private var promptSalt: UInt64 { StableHash.hash(exchange.modelName ?? "", salt: 1) }
+
+    private func choice(_ policy: PoolPolicy, at now: MonotonicInstant) -> PoolState.Choice {
         switch policy.balance {
         case .leastLoaded: return .leastLoaded
         case .powerOfTwo: return .powerOfTwo
@@ -72,11 +81,9 @@ extension ClientConnection {
             else { return .leastLoaded }
             return .hash(StableHash.hash(value, salt: 0))
         case .prefix:
-            // The same beginning goes to the same member, which has it in its cache.
-            guard !exchange.body.isEmpty else { return .leastLoaded }
-            return .hash(
-                StableHash.hash(
-                    String(decoding: exchange.body.prefix(512), as: UTF8.self), salt: 1))
+            guard let pool = exchange.pool else { return .leastLoaded }
+            return pool.prefer(
+                exchange.body, from: PromptPlace.start(exchange.body), salt: promptSalt, at: now)
         }
     }
 
@@ -95,18 +102,30 @@ extension ClientConnection {
     // MARK: Sending
 
     private func ask(_ connection: UpstreamConnection, at now: MonotonicInstant) {
+        guard exchange.isGRPC == (connection.identity.dialect == .grpc) else {
+            connection.giveBack()
+            giveUpAttempt(.neutral)
+            let name = connection.identity.name
+            return fail(
+                501, "other_protocol",
+                exchange.isGRPC
+                    ? "upstream '\(name)' is not asked by gRPC (protocol: grpc)"
+                    : "upstream '\(name)' is asked by gRPC only")
+        }
         exchange.connection = connection
         exchange.stage = .asked
         connection.begin(self, method: exchange.method)
         var bytes: [UInt8] = []
         swap(&bytes, &loop.scratch)
-        let rename = renaming(to: exchange.version)
+        let rename = renaming(to: exchange.version, at: connection.identity)
         var head = RequestHeadComposer(
-            self, connection.pool.identity, rename, deadline: exchange.deadline, at: now)
+            self, connection.identity, rename, deadline: exchange.deadline, at: now)
         head.compose(into: &bytes)
         isRequestChunked = head.isChunked
+        exchange.renamer = exchange.isGRPC ? rename.map(messageRenamer) : nil
         if isRequestChunked {
-            unsafe exchange.body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
+            let body = renamed(exchange.body)
+            unsafe body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
             if exchange.isBodyComplete { ChunkedEncoder.appendEnd(to: &bytes) }
         } else if let rename, let range = rename.range {
             bytes.append(contentsOf: exchange.body[..<range.lowerBound])
@@ -131,18 +150,26 @@ extension ClientConnection {
     }
 
     /// What the model is called at the upstream, when that is not what the client calls it.
-    func renaming(to version: Int) -> ModelRenaming? {
+    func renaming(to version: Int, at identity: UpstreamIdentity) -> ModelRenaming? {
         guard let runtime = exchange.runtime, let name = exchange.modelName else { return nil }
-        let remote = runtime.snapshot.tables.versions[version].remoteModel
+        let remote =
+            identity.localModel ?? runtime.snapshot.tables.versions[version].remoteModel
         guard remote != name else { return nil }
         return ModelRenaming(
-            to: remote, range: exchange.scansBody ? exchange.modelRange : nil)
+            to: remote, range: exchange.scansBody ? exchange.modelRange : nil,
+            isInMessages: exchange.isGRPC)
     }
 
     /// Passes on body bytes that come while the upstream has the request.
     func forward(body bytes: UnsafeRawBufferPointer) {
         guard let connection = exchange.connection else { return }
-        if isRequestChunked {
+        if exchange.renamer != nil {
+            var messages: [UInt8] = []
+            unsafe exchange.renamer?.append(bytes, to: &messages)
+            var chunk: [UInt8] = []
+            unsafe messages.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &chunk) }
+            unsafe chunk.withUnsafeBytes { unsafe connection.send($0) }
+        } else if isRequestChunked {
             var chunk: [UInt8] = []
             unsafe ChunkedEncoder.append(bytes, to: &chunk)
             unsafe chunk.withUnsafeBytes { unsafe connection.send($0) }

@@ -14,7 +14,8 @@ extension ClientConnection {
         guard let cascade = tables.models[tables.versions[version].model].cascade,
             version == cascade.first
         else { return version }
-        guard exchange.isBodyComplete, exchange.isReplayable, isRepeatable() else {
+        guard exchange.isBodyComplete, exchange.isReplayable, !exchange.isGRPC, isRepeatable()
+        else {
             return cascade.then
         }
         exchange.cascade = CascadeTurn(

@@ -124,6 +124,8 @@ extension ClientConnection {
                 [
                     "upstream": .string(member.name),
                     "in_flight": .integer(Int64(member.inFlight)),
+                    "queued": .integer(Int64(member.queued)),
+                    "memory_use": .number(member.memoryUse),
                     "healthy": .bool(member.isWell), "draining": .bool(member.isDraining),
                     "ejected": .bool(member.isEjected), "breaker": .string(member.breaker),
                 ]

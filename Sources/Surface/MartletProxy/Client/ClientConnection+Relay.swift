@@ -14,29 +14,31 @@ extension ClientConnection: UpstreamUser {
 
     func upstreamAnswered(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
         guard connection === exchange.connection else { return }
-        if exchange.cascade != nil, head.status != 200 {
+        let status = exchange.isGRPC ? callStatus(head) : head.status
+        if exchange.cascade != nil, status != 200 {
             return attemptHasFailed(
-                AttemptFailure(.status(head.status), "the upstream answered \(head.status)"))
+                AttemptFailure(.status(status), "the upstream answered \(status)"))
         }
-        if AttemptFailure.mayRetry(status: head.status) {
+        if AttemptFailure.mayRetry(status: status) {
             let failure = AttemptFailure(
-                .status(head.status), "the upstream answered \(head.status)",
-                retryAfter: head.status == 429 || head.status == 503 ? retryAfter(head) : nil)
+                .status(status), "the upstream answered \(status)",
+                retryAfter: status == 429 || status == 503 ? retryAfter(head) : nil)
             if canGoOn(after: failure) { return attemptHasFailed(failure) }
         }
-        exchange.status = head.status
+        exchange.status = status
+        takeLoad(head)
         exchange.connection = connection
         let now = shared.time.now()
         exchange.firstByte = now
         let type = head.fields.range(of: "content-type")
         exchange.isEventStream = type.map { begins($0, with: "text/event-stream", head) } ?? false
         exchange.checksEvents =
-            exchange.isEventStream && connection.pool.identity.dialect == .openai
+            exchange.isEventStream && connection.identity.dialect == .openai
             && knownPath.hasSuffix("/completions")
         if exchange.isEventStream { exchange.events.reset() }
         exchange.readsUsage =
             !exchange.isEventStream && head.status == 200
-            && connection.pool.identity.dialect == .openai
+            && connection.identity.dialect == .openai
         if exchange.readsUsage { exchange.usageScanner.reset() }
         if exchange.isShadowed { exchange.answer.begin(head) }
         exchange.cascade?.answer.begin(head)
@@ -72,6 +74,15 @@ extension ClientConnection: UpstreamUser {
                 : exchange.fallbacks.count)
     }
 
+    /// Some servers say with each answer how busy they are.
+    private func takeLoad(_ head: HTTPResponseHead) {
+        guard let pool = exchange.pool, pool.policy.load != nil, let member = exchange.member,
+            let range = head.fields.range(of: "endpoint-load-metrics"),
+            let report = LoadReport(header: Array(head.fields.bytes[range]))
+        else { return }
+        pool.report(member, report, at: shared.time.now())
+    }
+
     private func retryAfter(_ head: HTTPResponseHead) -> Duration? {
         head.fields.range(of: "retry-after").flatMap { head.fields.decimal($0) }
             .map { .seconds(min($0, 86_400)) }
@@ -88,6 +99,12 @@ extension ClientConnection: UpstreamUser {
     private func makeHead(
         _ head: HTTPResponseHead, behind bytes: consuming [UInt8]
     ) -> [UInt8] {
+        if let stream {
+            exchange.isChunked = false
+            exchange.endsWithClose = false
+            keepHead(head, for: stream)
+            return bytes
+        }
         var writer = HTTPHeadWriter(status: head.status, appendingTo: bytes)
         var line = writer.takeBytes()
         _ = head.fields.appendForwarded(to: &line, keepsAuthorization: true, isRequest: false)
@@ -119,6 +136,12 @@ extension ClientConnection: UpstreamUser {
             writer.field("Connection", "keep-alive" as StaticString)
         }
         return writer.finish()
+    }
+
+    func upstreamSent(trailers lines: [UInt8], _ connection: UpstreamConnection) {
+        guard connection === exchange.connection, let stream else { return }
+        if exchange.isGRPC { exchange.status = callStatus(trailers: lines) }
+        stream.take(trailers: lines)
     }
 
     func upstreamSent(body: UnsafeRawBufferPointer, _ connection: UpstreamConnection) {
@@ -173,7 +196,9 @@ extension ClientConnection: UpstreamUser {
             guard isShown, !hasFailedAtOnce() else { return }
             release()
         }
-        guard exchange.stage == .answering, !loop.scratch.isEmpty else { return }
+        guard exchange.stage == .answering,
+            !loop.scratch.isEmpty || stream?.hasUnsentHead ?? false
+        else { return }
         if !holdsUpstream { waitForAnswer() }
         flushScratch()
     }
@@ -222,7 +247,8 @@ extension ClientConnection: UpstreamUser {
         }
         endAttempt(exchange.events.hasFailed && exchange.isEventStream ? .failure : outcome)
         if exchange.isChunked { ChunkedEncoder.appendEnd(to: &loop.scratch) }
-        flushScratch()
+        // A stream sends a head that nothing follows with its end.
+        if !loop.scratch.isEmpty { flushScratch() }
         finishExchange(
             keepsAlive: exchange.keepsAlive && exchange.isBodyComplete, lingers: true)
     }
@@ -271,6 +297,7 @@ extension ClientConnection: UpstreamUser {
         loop.metrics.cutAnswers += 1
         exchange.isCut = true
         giveUpAttempt(.failure)
+        if let stream, exchange.isGRPC { return cutCall(reason, on: stream) }
         if exchange.isEventStream, exchange.status == 200 {
             let answer = LocalAnswer.error(502, "upstream_stream_cut", reason)
             append(Array("\n\ndata: ".utf8) + answer.body + Array("\n\n".utf8))

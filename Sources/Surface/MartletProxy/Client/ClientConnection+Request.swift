@@ -24,12 +24,15 @@ extension ClientConnection {
         exchange.isRepeatable = nil
         takePath(head)
         if answersLocally(head) { return }
+        if let stream, stream.isGRPC, beginCall() { return }
         guard authenticate(head, at: now) else { return }
         if takesFeedback() { return }
         exchange.deadline = deadline(head, at: now)
         exchange.modelName = modelInPath()
         exchange.scansBody =
             head.method == .post && exchange.modelName == nil && head.contentLength != 0
+            && !exchange.isGRPC
+        if exchange.isGRPC { return messagesHaveGrown() }
         if head.expectsContinue, inbound.readableBytes == 0 { sendContinue() }
         if !needsBody { route() }
     }
@@ -62,6 +65,9 @@ extension ClientConnection {
 
     /// The client's own time limit: `X-Request-Timeout: 30`, `1.5s` or `500ms`.
     private func deadline(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Deadline {
+        if let text = head.fields["grpc-timeout"], let time = GRPCTimeout.parse(text) {
+            return Deadline(after: time, from: now)
+        }
         guard let value = head.fields["x-request-timeout"],
             let time = RequestTimeout.read(value)
         else { return .never }
@@ -140,8 +146,14 @@ extension ClientConnection {
         case .collecting:
             unsafe exchange.body.append(contentsOf: bytes)
             if exchange.scansBody { unsafe exchange.members.read(bytes) }
+            if exchange.isGRPC { unsafe exchange.messages.read(bytes) }
         case .waiting, .asked, .holding, .answering:
             if exchange.scansBody { unsafe exchange.members.read(bytes) }
+            if exchange.isGRPC {
+                unsafe exchange.messages.read(bytes)
+                // Refused by whoever looks at what has come; nothing of it goes on.
+                if exchange.messages.problem != nil { return }
+            }
             if exchange.isReplayable || exchange.stage == .waiting {
                 unsafe exchange.body.append(contentsOf: bytes)
             }
@@ -161,6 +173,7 @@ extension ClientConnection {
             if exchange.body.count > FeedbackBody.bytesMax { answerFeedback() }
             return
         }
+        if exchange.isGRPC { return messagesHaveGrown() }
         if exchange.stage == .waiting, exchange.body.count > shared.listen.keptBytesMax {
             isBodyHeld = true
         }
@@ -187,6 +200,7 @@ extension ClientConnection {
         switch exchange.stage {
         case .collecting where exchange.isAdmin: answerAdmin()
         case .collecting where exchange.isFeedback: answerFeedback()
+        case .collecting where exchange.isGRPC: routeCall()
         case .collecting: route()
         case .over: resumeReading()
         case .waiting: break

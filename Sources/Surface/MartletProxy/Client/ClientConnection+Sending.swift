@@ -9,18 +9,26 @@ internal import NIOCore
 extension ClientConnection {
     /// Sends what has been put together in the loop's scratch.
     func flushScratch() {
-        guard !loop.scratch.isEmpty else { return }
+        guard !loop.scratch.isEmpty || stream?.hasUnsentHead ?? false else { return }
         send(loop.scratch)
         loop.scratch.removeAll(keepingCapacity: loop.scratch.capacity <= 256 << 10)
     }
 
     func send(_ bytes: [UInt8]) {
+        if let stream {
+            unsafe bytes.withUnsafeBytes { unsafe stream.send($0) }
+            return holdUpstream(behind: stream.waitingBytes)
+        }
         guard let context, !isClosed else { return }
         let mustWrite = unsafe bytes.withUnsafeBytes {
             unsafe outlet?.send($0, isActive: context.channel.isActive) ?? false
         }
         if mustWrite { writePiece(context) }
-        let waiting = outlet?.waitingBytes ?? 0
+        holdUpstream(behind: outlet?.waitingBytes ?? 0)
+    }
+
+    /// Lets the upstream wait while the client has too much to take.
+    private func holdUpstream(behind waiting: Int) {
         guard waiting > ClientConnection.waitingBytesMax, !holdsUpstream,
             let connection = exchange.connection
         else { return }
@@ -73,6 +81,7 @@ extension ClientConnection {
 
     /// Asks a client that waits with its body to go on.
     func sendContinue() {
+        if let stream { return stream.sendContinue() }
         send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
     }
 }

@@ -30,6 +30,7 @@ extension ClientConnection {
         noteOutcome(at: now)
         settleSemanticCache(at: now)
         startShadow(at: now)
+        if let trace = exchange.trace, trace.isSampled { log(trace, nanoseconds: taken) }
         if shared.listen.logsRequests { log(usage, nanoseconds: taken) }
     }
 
@@ -45,8 +46,41 @@ extension ClientConnection {
                 input: exchange.inputEstimate, output: exchange.events.contentEvents,
                 isEstimated: true)
         }
+        if exchange.isGRPC { return TokenUsage(input: 0, output: 0) }
         guard exchange.readsUsage else { return nil }
         return exchange.usageScanner.members[0].flatMap { TokenUsage(text: $0.text) }
+    }
+
+    /// The request's place in its trace: the same for all its attempts.
+    func trace(_ given: ArraySlice<UInt8>?) -> TraceContext {
+        if let known = exchange.trace { return known }
+        let id = exchange.requestID
+        let isSampled = Int((id >> 20) % 1_000_000) < shared.listen.tracedShare
+        let trace =
+            given.flatMap { TraceContext($0, id: id) }
+            ?? TraceContext(id: id, isSampled: isSampled)
+        exchange.trace = trace
+        return trace
+    }
+
+    /// The request's span, for whoever collects spans from logs.
+    private func log(_ trace: TraceContext, nanoseconds: Int64) {
+        guard shared.logger.logLevel <= .info else { return }
+        var metadata: Logger.Metadata = [
+            "trace_id": "\(RequestIDText.of(trace.high))\(RequestIDText.of(trace.low))",
+            "span_id": "\(RequestIDText.of(trace.span))",
+            "name": "\(requestMethod) \(knownPath)", "kind": "server",
+            "status": "\(exchange.status)", "attempts": "\(exchange.attempts)",
+            "duration_us": "\(nanoseconds / 1_000)",
+        ]
+        if trace.parent != 0 { metadata["parent_id"] = "\(RequestIDText.of(trace.parent))" }
+        if let pool = exchange.pool, let member = exchange.member {
+            metadata["upstream"] = "\(pool.members[member].name)"
+        }
+        if let first = exchange.firstByte {
+            metadata["first_byte_us"] = "\(exchange.began.nanoseconds(to: first) / 1_000)"
+        }
+        shared.logger.info("span", metadata: metadata)
     }
 
     private func log(_ usage: TokenUsage?, nanoseconds: Int64) {
@@ -71,6 +105,9 @@ extension ClientConnection {
                 let experiment = tables.splits[split].experiment
             {
                 metadata["experiment"] = "\(experiment)"
+            }
+            if let pool = exchange.pool, let member = exchange.member {
+                metadata["upstream"] = "\(pool.members[member].name)"
             }
             if let key = exchange.key { metadata["key"] = "\(runtime.access.keys[key].name)" }
         }

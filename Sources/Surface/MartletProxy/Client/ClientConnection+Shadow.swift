@@ -11,7 +11,8 @@ extension ClientConnection {
     func decideShadow(_ version: Int, _ runtime: GatewayRuntime) {
         let tables = runtime.snapshot.tables
         guard let shadow = tables.models[tables.versions[version].model].shadow,
-            shadow.version != version, exchange.isReplayable, exchange.isBodyComplete,
+            shadow.version != version, !exchange.isGRPC, exchange.isReplayable,
+            exchange.isBodyComplete,
             loop.shadowsInFlight < shadow.concurrencyMax,
             StableHash.place(StableHash.mixed(exchange.requestID &+ 1)) < shadow.share
         else { return }
@@ -57,7 +58,7 @@ extension ClientConnection {
                 using: &loop.random)
         else { return nil }
         let identity = pool.members[attempt.member]
-        let rename = renaming(to: version)
+        let rename = renaming(to: version, at: identity)
         var bytes: [UInt8] = []
         var head = RequestHeadComposer(self, identity, rename, deadline: .never, at: now)
         head.compose(into: &bytes)

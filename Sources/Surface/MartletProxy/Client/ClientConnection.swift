@@ -10,7 +10,7 @@ internal import NIOCore
 /// One client's connection: takes requests apart, has them admitted, routed and asked, and relays
 /// the answers. Lives on one event loop, as the upstream's connection that it uses does: nothing
 /// is handed from thread to thread.
-final class ClientConnection: ChannelDuplexHandler {
+final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -32,6 +32,11 @@ final class ClientConnection: ChannelDuplexHandler {
     /// The X-Forwarded-For value: who is at the other end.
     var address: [UInt8] = []
     var isEncrypted: Bool { shared.listen.certificate != nil }
+    /// Where requests come from and answers go when that is no connection of its own but a stream
+    /// of an HTTP/2 one.
+    private(set) var stream: HTTP2ClientStream?
+    /// Whether it is open which version of HTTP the connection speaks.
+    @safe @exclusivity(unchecked) private var isUnheard = true
     /// The secret that was looked up last, with what it was: clients keep to one.
     @safe @exclusivity(unchecked) var knownSecret: [UInt8] = []
     @safe @exclusivity(unchecked) var knownKey: Int?
@@ -70,6 +75,13 @@ final class ClientConnection: ChannelDuplexHandler {
         parser = HTTPRequestParser(limits: limits)
     }
 
+    /// Carries the requests of a stream of an HTTP/2 connection.
+    convenience init(shared: ProxyShared, loop: ProxyLoop, stream: HTTP2ClientStream) {
+        self.init(shared: shared, loop: loop)
+        self.stream = stream
+        address = stream.link.address
+    }
+
     // MARK: Life
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -100,6 +112,17 @@ final class ClientConnection: ChannelDuplexHandler {
         wait(.idle, shared.waits.idle)
     }
 
+    /// The channel has gone to another handler.
+    func leaveChannel() {
+        isClosed = true
+        isClosing = true
+        timer?.cancel()
+        timer = nil
+        due = nil
+        loop.remove(self)
+        outlet = nil
+    }
+
     private func finishConnection() {
         guard !isClosed else { return }
         isClosed = true
@@ -119,6 +142,7 @@ final class ClientConnection: ChannelDuplexHandler {
     }
 
     func abort() {
+        if let stream { return stream.abandon(self) }
         context?.close(promise: nil)
     }
 
@@ -142,6 +166,17 @@ final class ClientConnection: ChannelDuplexHandler {
             inbound.writeBuffer(&buffer)
         }
         buffer = ByteBuffer()
+        if isUnheard {
+            guard let isHTTP2 = ClientConnection.speaksHTTP2(inbound) else {
+                return wait(.head, shared.waits.header)
+            }
+            isUnheard = false
+            if isHTTP2 {
+                let bytes = inbound
+                inbound = ByteBuffer()
+                return handOver(context, bytes)
+            }
+        }
         process()
     }
 
@@ -160,6 +195,7 @@ final class ClientConnection: ChannelDuplexHandler {
 
     /// Takes apart what has come, as far as that may be done now.
     func process() {
+        if let stream { return stream.resumeBody() }
         guard !isProcessing else { return }
         isProcessing = true
         takeApart()

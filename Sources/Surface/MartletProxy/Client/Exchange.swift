@@ -47,6 +47,14 @@ struct Exchange {
     var members = RequestMembers()
     var scansBody = false
 
+    // A gRPC call's.
+    var isGRPC = false
+    /// Messages go by one after the other: the call is not kept whole before it is asked.
+    var isStreamingCall = false
+    var messages = GRPCModelScanner()
+    /// Puts another model's name into messages on their way.
+    var renamer: GRPCModelRenamer?
+
     // Where it goes.
     var modelName: String?
     var modelRange: Range<Int>?
@@ -60,7 +68,10 @@ struct Exchange {
     var retries = 0
     /// Whether it may be asked twice; nil: not looked at yet.
     var isRepeatable: Bool?
-    var isTraced = false
+    /// nil: not traced, until it is asked on.
+    var trace: TraceContext?
+    /// Whom the last attempt went to.
+    var member: Int?
     var pool: PoolRuntime?
     var attempt: PoolRuntime.Attempt?
     var attempts = 0
@@ -113,6 +124,8 @@ struct Exchange {
         isReplayable = true
         members.reset()
         scansBody = false
+        isGRPC = false
+        renamer = nil
         modelName = nil
         modelRange = nil
         user = nil
@@ -124,7 +137,8 @@ struct Exchange {
         attempt = nil
         attempts = 0
         retries = 0
-        isTraced = false
+        trace = nil
+        member = nil
         tried = TriedMembers()
         connection = nil
         lastFailure = nil

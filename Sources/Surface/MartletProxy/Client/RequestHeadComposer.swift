@@ -12,10 +12,13 @@ struct ModelRenaming {
     /// The new name as JSON.
     let quoted: [UInt8]
     let range: Range<Int>?
+    /// It stands in each message of a gRPC call.
+    let isInMessages: Bool
 
-    init(to name: String, range: Range<Int>?) {
+    init(to name: String, range: Range<Int>?, isInMessages: Bool = false) {
         self.name = name
         self.range = range
+        self.isInMessages = isInMessages
         quoted = JSONText.quoted(name)
     }
 }
@@ -68,13 +71,11 @@ struct RequestHeadComposer {
         if let given = kinds.requestID {
             bytes.append(contentsOf: source[given])
         } else {
-            appendHexadecimal(client.exchange.requestID, to: &bytes)
+            TraceContext.append(client.exchange.requestID, to: &bytes)
         }
         appendTrace(kinds.traceParent, source, &bytes)
         if let left = deadline.remaining(at: now) {
-            append("\r\nX-Request-Timeout: ", to: &bytes)
-            bytes.append(contentsOf: String(max(left.nanosecondsSaturating / 1_000_000, 1)).utf8)
-            append("ms", to: &bytes)
+            appendTimeout(left, &bytes)
         }
         appendFraming(head, &bytes)
         append("\r\n\r\n", to: &bytes)
@@ -89,7 +90,9 @@ struct RequestHeadComposer {
         }
         bytes.append(contentsOf: identity.pathPrefix)
         let target = head.forwardedTarget
-        if let rename, rename.range == nil, let name = client.exchange.modelName {
+        if let rename, rename.range == nil, !rename.isInMessages,
+            let name = client.exchange.modelName
+        {
             let start = target.lowerBound + "/v2/models/".utf8.count
             bytes.append(contentsOf: source[target.lowerBound..<start])
             bytes.append(contentsOf: rename.name.utf8)
@@ -100,27 +103,29 @@ struct RequestHeadComposer {
         append(" HTTP/1.1\r\n", to: &bytes)
     }
 
+    private func appendTimeout(_ left: Duration, _ bytes: inout [UInt8]) {
+        if client.exchange.isGRPC {
+            append("\r\ngrpc-timeout: ", to: &bytes)
+            bytes.append(contentsOf: GRPCTimeout.text(max(left, .microseconds(1))).utf8)
+            return
+        }
+        append("\r\nX-Request-Timeout: ", to: &bytes)
+        bytes.append(contentsOf: String(max(left.nanosecondsSaturating / 1_000_000, 1)).utf8)
+        append("ms", to: &bytes)
+    }
+
     /// The client's trace goes on; without one, one begins here.
     private func appendTrace(
         _ given: Range<Int>?, _ source: [UInt8], _ bytes: inout [UInt8]
     ) {
         append("\r\ntraceparent: ", to: &bytes)
-        if let given {
-            bytes.append(contentsOf: source[given])
-            return
-        }
-        let id = client.exchange.requestID
-        append("00-", to: &bytes)
-        appendHexadecimal(id &* 0x9E37_79B9_7F4A_7C15 | 1, to: &bytes)
-        appendHexadecimal(id, to: &bytes)
-        append("-", to: &bytes)
-        appendHexadecimal(id | 1, to: &bytes)
-        append(client.exchange.isTraced ? "-01" : "-00", to: &bytes)
+        client.trace(given.map { source[$0] }).append(to: &bytes)
     }
 
     private mutating func appendFraming(_ head: HTTPRequestHead, _ bytes: inout [UInt8]) {
         var length =
             client.exchange.isBodyComplete ? client.exchange.bodyBytes : head.contentLength
+        if let rename, rename.isInMessages { length = nil }
         if let known = length, let rename, let range = rename.range {
             length = known + rename.quoted.count - range.count
         }
@@ -139,14 +144,6 @@ struct RequestHeadComposer {
     private func append(_ text: StaticString, to bytes: inout [UInt8]) {
         unsafe bytes.append(
             contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    private func appendHexadecimal(_ value: UInt64, to bytes: inout [UInt8]) {
-        let digits: StaticString = "0123456789abcdef"
-        for place in 0..<16 {
-            let digit = Int(truncatingIfNeeded: value >> UInt64(60 - 4 * place)) & 15
-            unsafe bytes.append(digits.utf8Start[digit])
-        }
     }
 }
 

@@ -6,7 +6,6 @@ package import MartletGateway
 internal import MartletJSON
 internal import NIOCore
 internal import NIOPosix
-internal import NIOSSL
 internal import Synchronization
 
 /// Asks two endpoints the same requests and compares their answers, without a gateway.
@@ -46,7 +45,7 @@ package struct Replay: Sendable {
     package func run(_ requests: [ReplayRequest]) async throws -> Outcome {
         let identities = try [primary, candidate].map { try Replay.identity($0.url) }
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let tls = try NIOSSLContext(configuration: .makeClientConfiguration())
+        let tls = try UpstreamTLS()
         let promise = eventLoop.makePromise(of: Outcome.self)
         let replay = self
         eventLoop.execute {
@@ -64,7 +63,7 @@ package struct Replay: Sendable {
         let request = try ReplayRequest(
             line: (["method": "GET", "path": .string(path)] as JSONValue).serialized(), number: 1)
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let tls = try NIOSSLContext(configuration: .makeClientConfiguration())
+        let tls = try UpstreamTLS()
         let promise = eventLoop.makePromise(of: ComparedAnswer.self)
         eventLoop.execute {
             let connections = UpstreamConnections(identity, eventLoop: eventLoop, tls: tls)
@@ -108,7 +107,7 @@ private final class ReplayRun {
 
     init(
         _ replay: Replay, _ requests: [ReplayRequest], _ identities: [UpstreamIdentity],
-        _ eventLoop: any EventLoop, _ tls: NIOSSLContext,
+        _ eventLoop: any EventLoop, _ tls: UpstreamTLS,
         _ promise: EventLoopPromise<Replay.Outcome>
     ) {
         self.replay = replay

@@ -52,7 +52,7 @@ final class ReplayCall: UpstreamUser {
         connections.connect { [self] result in
             switch result {
             case .success(let connection):
-                if isOver { connection.pool.giveBack(connection) } else { send(connection) }
+                if isOver { connection.giveBack() } else { send(connection) }
             case .failure(let failure): end(.failure(ProxyError(.noAnswer, failure.message)))
             }
         }

@@ -30,10 +30,12 @@ final class GatewayRuntime: Sendable {
     let tenantLimiters: [Limiter?]
     let modelLimiters: [Limiter?]
 
-    /// - Parameter secrets: looks an environment variable up.
+    /// - Parameters:
+    ///   - hasModels: the process serves models itself, for upstreams with `local`.
+    ///   - secrets: looks an environment variable up.
     init(
         _ snapshot: RoutingSnapshot, after previous: GatewayRuntime?, at now: MonotonicInstant,
-        secrets: (String) -> String?
+        hasModels: Bool = false, secrets: (String) -> String?
     ) {
         let tables = snapshot.tables
         self.snapshot = snapshot
@@ -45,7 +47,7 @@ final class GatewayRuntime: Sendable {
             if let same = known[upstream.name], same.matches(upstream, secret: secret) {
                 return same
             }
-            return UpstreamIdentity(upstream, secret: secret)
+            return UpstreamIdentity(upstream, secret: secret, hasModels: hasModels)
         }
         self.upstreams = upstreams
         var pools: [String: (PoolRuntime, RoutingTables.Pool)] = [:]

@@ -40,6 +40,8 @@ final class PoolRuntime: Sendable {
     /// Of one attempt.
     let timeoutNanoseconds: Int64
     private let state: Mutex<State>
+    /// Who has seen which beginnings of prompts; nil when nobody asks.
+    private let prefixes: Mutex<PrefixIndex?>
 
     init(
         name: String, policy: PoolPolicy, members: [(UpstreamIdentity, RoutingTables.Member)],
@@ -47,6 +49,8 @@ final class PoolRuntime: Sendable {
     ) {
         self.name = name
         self.policy = policy
+        prefixes = Mutex(
+            policy.balance == .prefix ? PrefixIndex(capacity: 32_768, blockBytes: 128) : nil)
         timeoutNanoseconds = policy.timeout.nanosecondsSaturating
         self.members = members.map(\.0)
         state = Mutex(
@@ -119,20 +123,59 @@ final class PoolRuntime: Sendable {
         state.withLock { $0.inFlight >= policy.bulkhead.concurrencyMax }
     }
 
+    // MARK: Load
+
+    /// Takes in what a member says of its load.
+    func report(_ member: Int, _ load: LoadReport, at now: MonotonicInstant) {
+        state.withLock {
+            $0.pool.report(member, queued: load.queued, memoryUse: load.memoryUse, at: now)
+        }
+    }
+
+    /// The member to prefer for a prompt: one that has seen the most of it.
+    /// - Parameter salt: tells models apart.
+    func prefer(
+        _ body: [UInt8], from start: Int, salt: UInt64, at now: MonotonicInstant
+    ) -> PoolState.Choice {
+        let match = prefixes.withLock { index in
+            index?.match(body.span.extracting(start..<body.count), salt: salt)
+        }
+        guard let match, match.blocks > 0,
+            let member = state.withLock({ $0.pool.warmest(match, at: now) })
+        else { return .leastLoaded }
+        return .preferred(member)
+    }
+
+    /// Notes that a member gets a prompt.
+    func remember(_ body: [UInt8], from start: Int, salt: UInt64, at member: Int) {
+        prefixes.withLock { index in
+            index?.insert(body.span.extracting(start..<body.count), salt: salt, member: member)
+        }
+    }
+
     // MARK: Health
 
     /// Takes in a health check's answer.
     func report(_ member: Int, isWell: Bool, policy: HealthCheckPolicy) {
+        // What it had cached may be gone when it comes back.
+        if take(member, isWell: isWell, policy), !isWell {
+            prefixes.withLock { $0?.forget(member: member) }
+        }
+    }
+
+    /// - Returns: whether that has changed it.
+    private func take(_ member: Int, isWell: Bool, _ policy: HealthCheckPolicy) -> Bool {
         state.withLock { state in
             if state.health[member].isWell == isWell {
                 state.health[member].streak = 0
-                return
+                return false
             }
             state.health[member].streak += 1
             let needed = isWell ? policy.successes : policy.failures
-            guard state.health[member].streak >= needed else { return }
+            guard state.health[member].streak >= needed else { return false }
             state.health[member].isWell = isWell
             state.health[member].streak = 0
+            return true
         }
     }
 
@@ -144,6 +187,8 @@ final class PoolRuntime: Sendable {
     struct MemberReport {
         var name: String
         var inFlight: Int
+        var queued: Int
+        var memoryUse: Double
         var isWell: Bool
         var isDraining: Bool
         var isEjected: Bool
@@ -161,6 +206,8 @@ final class PoolRuntime: Sendable {
                     }
                 return MemberReport(
                     name: members[member].name, inFlight: state.pool.members[member].inFlight,
+                    queued: state.pool.members[member].queued,
+                    memoryUse: state.pool.members[member].memoryUse,
                     isWell: state.health[member].isWell,
                     isDraining: state.health[member].isDraining,
                     isEjected: state.outliers.isEjected(member), breaker: breaker)

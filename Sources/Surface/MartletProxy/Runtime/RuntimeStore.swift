@@ -13,19 +13,22 @@ final class RuntimeStore: Sendable {
     private let routing: RoutingStore
     private let current: Mutex<GatewayRuntime>
     private let time: any TimeSource
+    private let hasModels: Bool
     private let secrets: @Sendable (String) -> String?
 
     init(
-        _ snapshot: RoutingSnapshot, time: any TimeSource,
+        _ snapshot: RoutingSnapshot, time: any TimeSource, hasModels: Bool,
         secrets: @escaping @Sendable (String) -> String?
     ) {
         deliveries = Deliveries(path: snapshot.tables.deliveryFiles.state)
         let snapshot = deliveries.adapt(snapshot, at: time.now())
         routing = RoutingStore(snapshot)
         self.time = time
+        self.hasModels = hasModels
         self.secrets = secrets
         current = Mutex(
-            GatewayRuntime(snapshot, after: nil, at: time.now(), secrets: secrets))
+            GatewayRuntime(
+                snapshot, after: nil, at: time.now(), hasModels: hasModels, secrets: secrets))
     }
 
     var generation: UInt64 { routing.generation }
@@ -39,7 +42,7 @@ final class RuntimeStore: Sendable {
         current.withLock { current in
             let snapshot = deliveries.adapt(snapshot, at: time.now())
             current = GatewayRuntime(
-                snapshot, after: current, at: time.now(), secrets: secrets)
+                snapshot, after: current, at: time.now(), hasModels: hasModels, secrets: secrets)
             routing.publish(snapshot)
         }
     }
@@ -61,7 +64,8 @@ final class RuntimeStore: Sendable {
 
     private func replace(_ snapshot: RoutingSnapshot, _ current: inout GatewayRuntime) {
         let snapshot = deliveries.adapt(snapshot, at: time.now())
-        current = GatewayRuntime(snapshot, after: current, at: time.now(), secrets: secrets)
+        current = GatewayRuntime(
+            snapshot, after: current, at: time.now(), hasModels: hasModels, secrets: secrets)
         routing.replace(with: snapshot)
     }
 }

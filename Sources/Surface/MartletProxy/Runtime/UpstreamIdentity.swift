@@ -20,7 +20,7 @@ final class UpstreamIdentity: Sendable {
     private let source: RoutingTables.Upstream
 
     /// - Parameter secret: the upstream's API key.
-    init(_ upstream: RoutingTables.Upstream, secret: String?) {
+    init(_ upstream: RoutingTables.Upstream, secret: String?, hasModels: Bool = false) {
         source = upstream
         name = upstream.name
         dialect = upstream.dialect
@@ -32,18 +32,25 @@ final class UpstreamIdentity: Sendable {
             pathPrefix = Array(path.utf8)
             let shown = host.contains(":") ? "[\(host)]" : host
             hostLine = Array("Host: \(shown):\(port)\r\n".utf8)
+            localModel = nil
+            canBeAsked = true
         case .local(let model):
             host = ""
             port = 0
             isEncrypted = false
             pathPrefix = []
-            hostLine = Array("Host: \(model)\r\n".utf8)
+            hostLine = Array("Host: localhost\r\n".utf8)
+            localModel = model
+            canBeAsked = hasModels
         }
         credentialLine = secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
     }
 
-    /// Local models and gRPC endpoints cannot be asked by this proxy: they count as down.
-    var canBeAsked: Bool { port != 0 && dialect != .grpc }
+    /// The name of the model of this process that it is.
+    let localModel: String?
+    /// Models of this process cannot be asked where there are none: they count as down.
+    let canBeAsked: Bool
+    var speaksHTTP2: Bool { dialect == .grpc && localModel == nil }
 
     /// Whether it stands for the same endpoint with the same credentials.
     func matches(_ upstream: RoutingTables.Upstream, secret: String?) -> Bool {

@@ -25,20 +25,22 @@ public final class GatewayServer: Service {
     /// - Parameters:
     ///   - snapshot: the rules, to begin with.
     ///   - file: where they were read from, to be watched; nil: they change by the admin API only.
+    ///   - local: the process's own models, for upstreams with `local`.
     ///   - secrets: looks an environment variable up.
     package init(
         _ snapshot: RoutingSnapshot, file: String? = nil,
-        logger: Logger = Logger(label: "martlet.gateway"),
+        logger: Logger = Logger(label: "martlet.gateway"), local: (any LocalService)? = nil,
         secrets: @escaping @Sendable (String) -> String? = { _ in nil }
     ) throws(ProxyError) {
-        let store = RuntimeStore(snapshot, time: SystemTime(), secrets: secrets)
+        let store = RuntimeStore(
+            snapshot, time: SystemTime(), hasModels: local != nil, secrets: secrets)
         let needsTLS = snapshot.tables.upstreams.contains {
             if case .remote(let scheme, _, _, _) = $0.address { return scheme.hasSuffix("s") }
             return false
         }
         shared = ProxyShared(
             store: store, logger: logger,
-            clientTLS: needsTLS ? try GatewayServer.makeClientTLS() : nil)
+            clientTLS: needsTLS ? try GatewayServer.makeClientTLS() : nil, local: local)
         self.file = file.map { ConfigurationFile(path: $0, store: store, logger: logger) }
     }
 
@@ -70,7 +72,10 @@ public final class GatewayServer: Service {
         let boxes = Array(states.values)
         shared.set(loops: boxes)
         if let first = boxes.first {
-            first.eventLoop.execute { HealthChecker(first.value).start() }
+            first.eventLoop.execute {
+                HealthChecker(first.value).start()
+                LoadPoller(first.value).start()
+            }
             shared.variants.start(on: first.eventLoop)
         }
         let bootstrap = ServerBootstrap(group: group)
@@ -110,7 +115,9 @@ public final class GatewayServer: Service {
         } catch {
             try? await group.shutdownGracefully()
             throw ProxyError(
-                .cannotListen, "cannot listen on \(listen.host):\(listen.port): \(error)")
+                .cannotListen,
+                "gateway cannot listen on \(listen.host):\(listen.port): "
+                    + ListenFailure.reason((error as? IOError)?.errnoCode))
         }
     }
 
@@ -150,18 +157,19 @@ public final class GatewayServer: Service {
             let chain = try NIOSSLCertificate.fromPEMFile(certificate)
                 .map { NIOSSLCertificateSource.certificate($0) }
             let secret = try NIOSSLPrivateKey(file: key, format: .pem)
-            return try NIOSSLContext(
-                configuration: .makeServerConfiguration(
-                    certificateChain: chain, privateKey: .privateKey(secret)))
+            var configuration = TLSConfiguration.makeServerConfiguration(
+                certificateChain: chain, privateKey: .privateKey(secret))
+            configuration.applicationProtocols = ["h2", "http/1.1"]
+            return try NIOSSLContext(configuration: configuration)
         } catch {
             throw ProxyError(
                 .badCertificate, "certificate '\(certificate)', key '\(key)': \(error)")
         }
     }
 
-    private static func makeClientTLS() throws(ProxyError) -> NIOSSLContext {
+    private static func makeClientTLS() throws(ProxyError) -> UpstreamTLS {
         do {
-            return try NIOSSLContext(configuration: .makeClientConfiguration())
+            return try UpstreamTLS()
         } catch {
             throw ProxyError(.badCertificate, "TLS to upstreams: \(error)")
         }

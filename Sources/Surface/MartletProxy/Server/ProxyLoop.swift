@@ -23,6 +23,7 @@ final class ProxyLoop {
     @safe @exclusivity(unchecked) private var generation: UInt64
     @safe @exclusivity(unchecked) private var upstreams: [UpstreamConnections] = []
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
+    private var links: [ObjectIdentifier: HTTP2ClientLink] = [:]
     private struct AccountPlace: Hashable {
         var key: Int
         var version: Int
@@ -68,7 +69,7 @@ final class ProxyLoop {
 
     private func makeConnections(_ identity: UpstreamIdentity) -> UpstreamConnections {
         UpstreamConnections(
-            identity, eventLoop: eventLoop, tls: shared.clientTLS)
+            identity, eventLoop: eventLoop, tls: shared.clientTLS, local: shared.local)
     }
 
     private func takeUpstreams() {
@@ -145,13 +146,17 @@ final class ProxyLoop {
 
     func add(_ client: ClientConnection) { clients[ObjectIdentifier(client)] = client }
     func remove(_ client: ClientConnection) { clients[ObjectIdentifier(client)] = nil }
+    func add(_ link: HTTP2ClientLink) { links[ObjectIdentifier(link)] = link }
+    func remove(_ link: HTTP2ClientLink) { links[ObjectIdentifier(link)] = nil }
 
     func drainAll() {
         for client in Array(clients.values) { client.drain() }
+        for link in Array(links.values) { link.drain() }
     }
 
     func closeAll() {
         for client in Array(clients.values) { client.abort() }
+        for link in Array(links.values) { link.close() }
         for connections in upstreams { connections.closeIdle() }
     }
 }

@@ -5,7 +5,6 @@ internal import Logging
 internal import MartletBase
 internal import MartletGateway
 internal import NIOCore
-internal import NIOSSL
 internal import Synchronization
 
 /// The door's time limits in nanoseconds: what every request needs is not converted every time.
@@ -31,7 +30,9 @@ final class ProxyShared: Sendable {
     let time = SystemTime()
     let waits: ProxyWaits
     /// For upstreams behind TLS.
-    let clientTLS: NIOSSLContext?
+    let clientTLS: UpstreamTLS?
+    /// The process's own models.
+    let local: (any LocalService)?
     let ledger = UsageLedger()
     let comparisons = ComparisonLedger()
     let variants: Variants
@@ -41,8 +42,10 @@ final class ProxyShared: Sendable {
     private let draining = Atomic<Bool>(false)
 
     init(
-        store: RuntimeStore, logger: Logger, clientTLS: NIOSSLContext?
+        store: RuntimeStore, logger: Logger, clientTLS: UpstreamTLS?,
+        local: (any LocalService)?
     ) {
+        self.local = local
         listen = store.load().runtime.snapshot.tables.listen
         self.store = store
         self.logger = logger

@@ -52,6 +52,7 @@ private final class HealthProbe: UpstreamUser {
     private var connection: UpstreamConnection?
     private var timer: Scheduled<Void>?
     private var isWell = false
+    private var saysYes = false
     private var isOver = false
 
     init(_ pool: PoolRuntime, _ member: Int, _ policy: HealthCheckPolicy) {
@@ -74,13 +75,27 @@ private final class HealthProbe: UpstreamUser {
     }
 
     private func send(_ connection: UpstreamConnection, _ identity: UpstreamIdentity) {
-        guard !isOver else { return connection.close() }
+        guard !isOver else { return connection.giveBack() }
         self.connection = connection
+        if identity.dialect == .grpc { return call(connection, identity) }
         connection.begin(self, method: .get)
         var bytes = Array("GET ".utf8) + identity.pathPrefix + Array(policy.path.utf8)
         bytes += Array(" HTTP/1.1\r\n".utf8) + identity.hostLine
         bytes += identity.credentialLine ?? []
         bytes += Array("Connection: close\r\n\r\n".utf8)
+        unsafe bytes.withUnsafeBytes { unsafe connection.send($0) }
+        connection.endRequest()
+    }
+
+    /// Asks by gRPC: the inference protocol's own question, unless the file names another method.
+    private func call(_ connection: UpstreamConnection, _ identity: UpstreamIdentity) {
+        let isOwn = policy.path.hasPrefix("/v2/")
+        let path = isOwn ? "/inference.GRPCInferenceService/ServerReady" : policy.path
+        connection.begin(self, method: .post)
+        var bytes = Array("POST \(path) HTTP/1.1\r\n".utf8) + identity.hostLine
+        bytes += identity.credentialLine ?? []
+        bytes += Array("Content-Type: application/grpc\r\nContent-Length: 5\r\n\r\n".utf8)
+        bytes += [0, 0, 0, 0, 0]
         unsafe bytes.withUnsafeBytes { unsafe connection.send($0) }
         connection.endRequest()
     }
@@ -96,10 +111,20 @@ private final class HealthProbe: UpstreamUser {
     }
 
     func upstreamAnswered(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
-        isWell = (200..<300).contains(head.status)
+        // A gRPC error without a message has its status here.
+        isWell = (200..<300).contains(head.status) && head.fields.range(of: "grpc-status") == nil
     }
 
-    func upstreamSent(body: UnsafeRawBufferPointer, _ connection: UpstreamConnection) {}
+    func upstreamSent(body: UnsafeRawBufferPointer, _ connection: UpstreamConnection) {
+        guard pool.members[member].dialect == .grpc, let last = unsafe body.last else { return }
+        // Of gRPC's answers, the number in the last byte: true, or SERVING.
+        saysYes = last == 1
+    }
+
+    func upstreamSent(trailers lines: [UInt8], _ connection: UpstreamConnection) {
+        isWell = isWell && saysYes && lines.starts(with: Array("grpc-status: 0".utf8))
+    }
+
     func upstreamFinished(_ connection: UpstreamConnection) { end(isWell: isWell) }
     func upstreamFailed(_ failure: UpstreamFailure, _ connection: UpstreamConnection) {
         end(isWell: false)

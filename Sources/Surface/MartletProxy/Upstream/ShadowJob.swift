@@ -130,7 +130,7 @@ final class ShadowCall: UpstreamUser {
             switch result {
             case .success(let connection):
                 if self.completion == nil {
-                    connection.pool.giveBack(connection)
+                    connection.giveBack()
                 } else {
                     send(connection)
                 }

@@ -15,14 +15,21 @@ final class UpstreamConnections {
 
     let identity: UpstreamIdentity
     private let eventLoop: any EventLoop
-    private let tls: NIOSSLContext?
+    private let tls: UpstreamTLS?
+    private let local: (any LocalService)?
     private let time = SystemTime()
     /// The one used last is used next: the others grow old and are closed.
-    @safe @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
+    @safe @exclusivity(unchecked) private var idle: [PlainUpstreamConnection] = []
+    /// The HTTP/2 connections, and who waits for one that is being made.
+    @safe @exclusivity(unchecked) private var links: [HTTP2UpstreamLink] = []
+    private var waiters: [(Result<UpstreamConnection, UpstreamFailure>) -> Void] = []
+    private var isLinking = false
 
     init(
-        _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: NIOSSLContext?
+        _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: UpstreamTLS?,
+        local: (any LocalService)? = nil
     ) {
+        self.local = local
         self.identity = identity
         self.eventLoop = eventLoop
         self.tls = tls
@@ -30,20 +37,27 @@ final class UpstreamConnections {
 
     func now() -> MonotonicInstant { time.now() }
 
-    /// An open connection that nobody uses.
+    /// A way to the upstream that is open and free.
     func takeIdle() -> UpstreamConnection? {
+        if let local, identity.localModel != nil {
+            return LocalUpstreamConnection(identity, local, eventLoop)
+        }
+        if identity.speaksHTTP2 {
+            for link in links where link.canOpen { return link.makeStream() }
+            return nil
+        }
         while let connection = idle.popLast() {
             if connection.isOpen { return connection }
         }
         return nil
     }
 
-    func giveBack(_ connection: UpstreamConnection) {
+    func giveBack(_ connection: PlainUpstreamConnection) {
         guard idle.count < UpstreamConnections.idleMax else { return connection.close() }
         idle.append(connection)
     }
 
-    func forget(_ connection: UpstreamConnection) {
+    func forget(_ connection: PlainUpstreamConnection) {
         guard connection.isIdle, let place = idle.firstIndex(where: { $0 === connection })
         else { return }
         idle.remove(at: place)
@@ -55,20 +69,68 @@ final class UpstreamConnections {
             $0.idleSince.duration(to: now) > UpstreamConnections.idleTimeMax
         }
         for connection in old { connection.close() }
+        let unused = links.filter {
+            $0.isIdle && $0.idleSince.duration(to: now) > UpstreamConnections.idleTimeMax
+        }
+        for link in unused { link.close() }
     }
+
+    func forget(_ link: HTTP2UpstreamLink) { links.removeAll { $0 === link } }
 
     func closeIdle() {
         for connection in idle { connection.close() }
         idle.removeAll()
+        for link in links where link.isIdle { link.close() }
     }
 
-    /// Opens another connection. `completion` is called on this loop.
+    /// Opens another way to the upstream. `completion` is called on this loop.
     func connect(
         _ completion: @escaping (Result<UpstreamConnection, UpstreamFailure>) -> Void
     ) {
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        let made = NIOLoopBoundBox<UpstreamConnection?>(nil, eventLoop: eventLoop)
-        let (host, tls, isEncrypted) = (identity.host, tls, identity.isEncrypted)
+        if identity.localModel != nil {
+            return completion(
+                takeIdle().map { .success($0) }
+                    ?? .failure(.cannotConnect("this process serves no models")))
+        }
+        guard identity.speaksHTTP2 else {
+            return open(PlainUpstreamConnection(self)) { connection, failure in
+                if let failure { return completion(.failure(failure)) }
+                completion(
+                    connection.isOpen
+                        ? .success(connection) : .failure(.cannotConnect("closed at once")))
+            }
+        }
+        // Everybody who needs one takes a stream of the same.
+        waiters.append(completion)
+        guard !isLinking else { return }
+        isLinking = true
+        open(HTTP2UpstreamLink(self, identity)) { [self] link, failure in
+            isLinking = false
+            let waiting = waiters
+            waiters = []
+            if failure == nil, !link.isClosed { links.append(link) }
+            for waiter in waiting {
+                if let failure {
+                    waiter(.failure(failure))
+                } else if link.canOpen {
+                    waiter(.success(link.makeStream()))
+                } else if link.isClosed {
+                    waiter(.failure(.cannotConnect("closed at once")))
+                } else {
+                    // More wait than one connection takes.
+                    connect(waiter)
+                }
+            }
+        }
+    }
+
+    /// Connects and puts `handler` behind the socket, or behind TLS.
+    private func open<Handler: ChannelHandler>(
+        _ handler: Handler, _ completion: @escaping (Handler, UpstreamFailure?) -> Void
+    ) {
+        let bound = NIOLoopBound(handler, eventLoop: eventLoop)
+        let (host, isEncrypted) = (identity.host, identity.isEncrypted)
+        let tls = identity.speaksHTTP2 ? tls?.http2 : tls?.http1
         ClientBootstrap(group: eventLoop)
             .connectTimeout(UpstreamConnections.connectTimeMax)
             .channelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
@@ -79,27 +141,33 @@ final class UpstreamConnections {
                         try channel.pipeline.syncOperations.addHandler(
                             NIOSSLClientHandler(context: tls, serverHostname: name))
                     }
-                    let connection = UpstreamConnection(bound.value)
-                    made.value = connection
-                    try channel.pipeline.syncOperations.addHandler(connection)
+                    try channel.pipeline.syncOperations.addHandler(bound.value)
                 }
             }
             .connect(host: host, port: identity.port)
             .assumeIsolated()
             .whenComplete { result in
                 switch result {
-                case .success:
-                    if let connection = made.value, connection.isOpen {
-                        completion(.success(connection))
-                    } else {
-                        completion(.failure(.cannotConnect("closed at once")))
-                    }
-                case .failure(let error): completion(.failure(.cannotConnect("\(error)")))
+                case .success: completion(handler, nil)
+                case .failure(let error): completion(handler, .cannotConnect("\(error)"))
                 }
             }
     }
 
     private static func isAddress(_ host: String) -> Bool {
         (try? SocketAddress(ipAddress: host, port: 0)) != nil
+    }
+}
+
+/// How upstreams behind TLS are spoken to: what is offered differs, all else is the same.
+struct UpstreamTLS: Sendable {
+    let http1: NIOSSLContext
+    let http2: NIOSSLContext
+
+    init() throws {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        http1 = try NIOSSLContext(configuration: configuration)
+        configuration.applicationProtocols = ["h2"]
+        http2 = try NIOSSLContext(configuration: configuration)
     }
 }

@@ -51,7 +51,14 @@ package struct HPACKEncoder: Sendable {
     package mutating func append(
         _ name: String, _ value: String, _ indexing: Indexing = .plain, to block: inout [UInt8]
     ) {
-        let (name, value) = (Array(name.utf8), Array(value.utf8))
+        append(Array(name.utf8)[...], Array(value.utf8)[...], indexing, to: &block)
+    }
+
+    package mutating func append(
+        _ name: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>, _ indexing: Indexing,
+        to block: inout [UInt8]
+    ) {
+        let (name, value) = (Array(name), Array(value))
         let found = table.find(name, value)
         if let index = found.field, indexing != .never {
             return HPACKEncoder.integer(index, prefixBits: 7, flags: 0x80, to: &block)

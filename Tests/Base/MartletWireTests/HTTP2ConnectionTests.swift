@@ -6,7 +6,7 @@ internal import MartletWire
 internal import Testing
 
 @Suite("HTTP/2 server connection")
-struct HTTP2ServerConnectionTests {
+struct HTTP2ConnectionTests {
     private func ref(_ id: UInt32, _ slot: Int = 0) -> HTTP2StreamRef {
         HTTP2StreamRef(id: id, slot: slot)
     }
@@ -60,7 +60,7 @@ struct HTTP2ServerConnectionTests {
         try feed.feed(feed.request(1, end: true) + feed.request(3, end: true))
         try feed.feed(feed.frame(1, 5, 5, feed.block(HTTP2Feed.head + [("n", "v")], .remembered)))
         try feed.feed(feed.frame(1, 5, 7, feed.block(HTTP2Feed.head)))
-        let heads = feed.events.compactMap { event -> HTTP2ServerConnection.Head? in
+        let heads = feed.events.compactMap { event -> HTTP2Connection.Head? in
             guard case .request(_, let head, _) = event else { return nil }
             return head
         }

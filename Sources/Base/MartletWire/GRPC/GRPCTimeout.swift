@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
+
 /// The `grpc-timeout` header: at most eight digits and a unit.
 package enum GRPCTimeout {
     /// The duration that `text` stands for; nil when it is malformed.
@@ -21,5 +23,18 @@ package enum GRPCTimeout {
         case UInt8(ascii: "n"): return .nanoseconds(value)
         default: return nil
         }
+    }
+}
+
+extension GRPCTimeout {
+    /// The header as text: in the finest unit that eight digits have room for, never more than the
+    /// duration.
+    package static func text(_ duration: Duration) -> String {
+        let nanoseconds = max(duration.nanosecondsSaturating, 0)
+        let microseconds = nanoseconds / 1_000
+        if microseconds <= 99_999_999 { return "\(microseconds)u" }
+        let milliseconds = microseconds / 1_000
+        if milliseconds <= 99_999_999 { return "\(milliseconds)m" }
+        return "\(min(milliseconds / 1_000, 99_999_999))S"
     }
 }

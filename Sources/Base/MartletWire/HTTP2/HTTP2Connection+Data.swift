@@ -3,7 +3,7 @@
 
 internal import MartletBase
 
-extension HTTP2ServerConnection {
+extension HTTP2Connection {
     // MARK: DATA
 
     /// Takes a DATA frame's header, and of its payload what is there.
@@ -62,6 +62,7 @@ extension HTTP2ServerConnection {
         _ slot: Int, _ length: Int, _ count: Int, _ endStream: Bool
     ) -> HTTP2ErrorCode? {
         if streams[slot].isRemoteClosed { return .streamClosed }
+        if role == .client, !streams[slot].hasHead { return .protocolError }
         streams[slot].receiveWindow -= length
         if streams[slot].receiveWindow < 0 { return .flowControlError }
         guard let left = streams[slot].contentLeft else { return nil }

@@ -3,7 +3,7 @@
 
 internal import Testing
 
-internal import MartletGRPC
+internal import MartletWire
 
 @Suite("gRPC timeouts")
 struct GRPCTimeoutTests {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-extension HTTP2ServerConnection {
+extension HTTP2Connection {
     package mutating func clearOutput(keepingCapacity: Bool = true) {
         output.removeAll(keepingCapacity: keepingCapacity)
         replyCount = 0

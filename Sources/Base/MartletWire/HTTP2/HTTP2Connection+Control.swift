@@ -3,7 +3,7 @@
 
 internal import MartletBase
 
-extension HTTP2ServerConnection {
+extension HTTP2Connection {
     mutating func takeControl(
         _ type: HTTP2FrameType?, _ header: HTTP2FrameHeader, _ source: WireBytes,
         _ range: Range<Int>, _ now: MonotonicInstant
@@ -19,7 +19,8 @@ extension HTTP2ServerConnection {
             guard range.count >= 8 else {
                 throw HTTP2Error(.frameSizeError, "GOAWAY of \(range.count) bytes")
             }
-            return .goAway
+            hasGoneAway = true
+            return .goAway(lastStream: source.uint32(at: range.lowerBound) & 0x7FFF_FFFF)
         case .priority:
             guard header.stream != 0 else {
                 throw HTTP2Error(.protocolError, "PRIORITY on stream 0")
@@ -29,7 +30,7 @@ extension HTTP2ServerConnection {
                 throw HTTP2Error(.frameSizeError, "PRIORITY of \(range.count) bytes")
             }
             return .handled
-        case .pushPromise: throw HTTP2Error(.protocolError, "a client cannot push")
+        case .pushPromise: throw HTTP2Error(.protocolError, "a push that nobody asked for")
         default: return .handled
         }
     }

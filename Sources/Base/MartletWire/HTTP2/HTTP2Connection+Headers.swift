@@ -3,7 +3,7 @@
 
 internal import MartletBase
 
-extension HTTP2ServerConnection {
+extension HTTP2Connection {
     mutating func takeHeaders(
         _ header: HTTP2FrameHeader, _ source: WireBytes, _ range: Range<Int>,
         _ now: MonotonicInstant
@@ -66,6 +66,7 @@ extension HTTP2ServerConnection {
         _ id: UInt32, _ source: WireBytes, _ range: Range<Int>, _ endStream: Bool,
         _ now: MonotonicInstant
     ) throws(HTTP2Error) -> Event {
+        if role == .client { return try takeAnswer(id, source, range, endStream, now) }
         let isNew = id > lastStream
         if isNew, let known = cache.find(source, range, generation: decoder.generation) {
             return try begin(id, .repeated(known.place), known.request, endStream, now)

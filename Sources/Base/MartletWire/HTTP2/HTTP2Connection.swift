@@ -3,15 +3,15 @@
 
 package import MartletBase
 
-/// The server's side of one HTTP/2 connection (RFC 9113) as a value: strict, bounded, no I/O, no
-/// clock.
+/// One side of an HTTP/2 connection (RFC 9113) as a value: strict, bounded, no I/O, no clock. What
+/// only a client does is in `HTTP2Connection+Client`.
 ///
 /// Call `step` with all bytes received and not yet consumed, drop what it consumed, and go on
 /// until it says `needMore`. What is to be sent gathers in `output`, also by `step`. An error ends
 /// the connection: call `fail`, send the output, close.
 ///
 /// Cost: DATA is never copied; a header block equal to one of the last few is not decoded again.
-package struct HTTP2ServerConnection: Sendable {
+package struct HTTP2Connection: Sendable {
     package struct Configuration: Sendable {
         package var maxConcurrentStreams = 256
         package var headerListBytesMax = 16 << 10
@@ -41,8 +41,12 @@ package struct HTTP2ServerConnection: Sendable {
         /// The client takes more on this stream, or (nil) on all.
         case windowOpened(HTTP2StreamRef?)
         case pingAcknowledged(UInt64)
-        /// The client will begin no more streams.
-        case goAway
+        /// The peer takes no streams above this one, and begins none.
+        case goAway(lastStream: UInt32)
+        /// An answer began; its fields are in `fields`.
+        case response(HTTP2StreamRef, endStream: Bool)
+        /// An answer ended with these `fields`.
+        case trailers(HTTP2StreamRef)
     }
 
     /// Where a request's fields are.
@@ -76,7 +80,10 @@ package struct HTTP2ServerConnection: Sendable {
         var frames = 0
     }
 
+    package enum Role: Sendable { case server, client }
+
     package let configuration: Configuration
+    package let role: Role
     /// Frames to be sent, in order. The shell takes them and calls `clearOutput`.
     package internal(set) var output: [UInt8] = []
     /// The fields of the last request event with a new head.
@@ -103,18 +110,25 @@ package struct HTTP2ServerConnection: Sendable {
     var controlBound: RateBound
     var resetBound: RateBound
 
+    /// The server takes no more streams.
+    var hasGoneAway = false
+
     enum Drain: Sendable { case none, announced, final }
 
-    package init(_ configuration: Configuration = Configuration()) {
+    package init(_ configuration: Configuration = Configuration(), role: Role = .server) {
         self.configuration = configuration
+        self.role = role
         controlBound = RateBound(
             countMax: configuration.controlFramesPerSecond, window: .seconds(1))
         resetBound = RateBound(
             countMax: configuration.resetsPerTenSeconds, window: .seconds(10))
         receiveWindow = configuration.connectionWindowBytes
+        if role == .client { beginAsClient() }
         HTTP2FrameWriter.settings(
             [
-                (.maxConcurrentStreams, UInt32(clamping: configuration.maxConcurrentStreams)),
+                role == .client
+                    ? (.enablePush, 0)
+                    : (.maxConcurrentStreams, UInt32(clamping: configuration.maxConcurrentStreams)),
                 (.maxHeaderListSize, UInt32(clamping: configuration.headerListBytesMax)),
                 (.initialWindowSize, UInt32(clamping: configuration.streamWindowBytes)),
             ], to: &output)
@@ -145,7 +159,7 @@ package struct HTTP2ServerConnection: Sendable {
             return Step(event: .needMore, consumed: 0)
         }
         let header = HTTP2FrameHeader(source, at: 0)
-        guard header.length <= HTTP2ServerConnection.frameBytesMax else {
+        guard header.length <= HTTP2Connection.frameBytesMax else {
             throw HTTP2Error(.frameSizeError, "a frame of \(header.length) bytes")
         }
         let type = HTTP2FrameType(rawValue: header.type)
@@ -210,7 +224,7 @@ package struct HTTP2ServerConnection: Sendable {
         return .reset(HTTP2StreamRef(id: id, slot: slot), code: code.rawValue)
     }
 
-    /// Whether a client's stream id was in use at some time.
+    /// Whether a stream id was in use at some time.
     func isIdle(_ id: UInt32) -> Bool { id & 1 == 0 || id > lastStream }
 }
 
