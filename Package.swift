@@ -174,7 +174,7 @@ let modules: [Module] = [
             "MartletConfiguration", "MartletYAML", "MartletResilience", "MartletGateway",
             "MartletProxy", "CMartletPlatform",
         ],
-        packages: [arguments, logging, metrics, tracing, lifecycle, signals], hasTests: false),
+        packages: [arguments, logging, metrics, tracing, lifecycle, signals, nio], hasTests: false),
 ]
 
 // MARK: Checks

@@ -2,10 +2,8 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import ArgumentParser
-internal import Glibc
 internal import Logging
 internal import MartletGateway
-internal import MartletProxy
 internal import MartletTelemetry
 internal import ServiceLifecycle
 internal import UnixSignals
@@ -36,28 +34,13 @@ struct GatewayServeCommand: AsyncParsableCommand {
     var logLevel = "info"
 
     func run() async throws {
-        let bytes = try GatewayFile.read(config)
-        let snapshot: RoutingSnapshot
-        do {
-            snapshot = try RoutingSnapshot(yaml: bytes, file: config)
-        } catch {
-            print(GatewayFile.report(error, bytes, config))
-            throw ExitCode.failure
-        }
+        let snapshot = try GatewayRules(file: config).snapshot.listening(host: host, port: port)
         guard let style = StructuredLogHandler.Style(rawValue: logStyle),
             let level = Logger.Level(rawValue: logLevel)
         else { throw ValidationError("--log-style or --log-level is not known") }
         _ = Telemetry.bootstrap(style: style, output: LogOutput(), level: level)
         let logger = Logger(label: "martlet.gateway")
-        for warning in snapshot.warnings {
-            logger.warning("\(warning)", metadata: ["file": "\(config)"])
-        }
-        let server = try GatewayServer(
-            snapshot.listening(host: host, port: port), file: config, logger: logger
-        ) { name in
-            guard let value = unsafe getenv(name) else { return nil }
-            return unsafe String(cString: value)
-        }
+        let server = try GatewayRules(file: config, snapshot: snapshot).server(nil)
         var group = ServiceGroupConfiguration(
             services: [.init(service: server)], gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger)

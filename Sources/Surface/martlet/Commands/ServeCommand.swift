@@ -31,6 +31,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The configuration file (martlet.yaml in this folder, when there is one).")
     var config: String?
 
+    @Option(help: "A gateway.yaml: runs the gateway before the models, which it calls `local`.")
+    var gateway: String?
+
     @Option(help: "Address to listen on (127.0.0.1; 0.0.0.0 for every interface).")
     var host: String?
 
@@ -110,7 +113,8 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         var settings = try SettingsLoader.load(file: config)
         try apply(to: &settings)
-        try await Server(settings: settings, paths: paths).run()
+        let rules = try gateway.map { try GatewayRules(file: $0) }
+        try await Server(settings: settings, paths: paths, gateway: rules).run()
     }
 
     /// Flags win over every other source.

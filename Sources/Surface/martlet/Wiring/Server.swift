@@ -6,9 +6,11 @@ internal import Logging
 internal import MartletBase
 internal import MartletConfiguration
 internal import MartletEngine
+internal import MartletGateway
 internal import MartletGRPC
 internal import MartletHTTP
 internal import MartletONNXRuntime
+internal import MartletProxy
 internal import MartletServing
 internal import MartletStorage
 internal import MartletTelemetry
@@ -21,6 +23,8 @@ internal import UnixSignals
 struct Server {
     let settings: Settings
     let paths: [String]
+    /// The rules of a gateway before the models.
+    var gateway: GatewayRules?
 
     /// Serves until SIGTERM or SIGINT, then drains.
     /// - Throws: what is wrong with the settings, that nothing could be loaded, or that a port is
@@ -58,7 +62,7 @@ struct Server {
                         host: host, isFixed: settings.text("models.control_mode") == "none",
                         logger: logger))
             ]
-            + doors(host: host, protocolSettings: protocolSettings, page: page)
+            + (try doors(host: host, protocolSettings: protocolSettings, page: page))
             .map { .init(service: $0) }
         logger.info(
             "starting",
@@ -149,7 +153,7 @@ struct Server {
 
     private func doors(
         host: LocalModelHost, protocolSettings: ProtocolSettings, page: MetricsPage
-    ) -> [any Service] {
+    ) throws -> [any Service] {
         var services: [any Service] = []
         if settings.number("server.grpc_port") >= 0 {
             services.append(
@@ -160,17 +164,16 @@ struct Server {
                         "gRPC listening", metadata: ["host": "\(name)", "port": "\(port)"])
                 })
         }
-        if settings.number("server.http_port") >= 0 {
-            var router = Router()
-            KServeRoutes(host, settings: protocolSettings).add(to: &router)
-            OpenAIRoutes(host).add(to: &router)
-            GenerationRoutes(host).add(to: &router)
-            AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
-            services.append(
-                HTTPServer(
-                    configuration: httpConfiguration(port: settings.number("server.http_port")),
-                    router: router))
-        }
+        var router = Router()
+        KServeRoutes(host, settings: protocolSettings).add(to: &router)
+        OpenAIRoutes(host).add(to: &router)
+        GenerationRoutes(host).add(to: &router)
+        AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
+        let http = HTTPServer(
+            configuration: httpConfiguration(port: settings.number("server.http_port")),
+            router: router)
+        if settings.number("server.http_port") >= 0 { services.append(http) }
+        if let gateway { services.append(try gateway.server(LocalModels(door: http.local))) }
         if settings.number("server.metrics_port") >= 0 {
             var router = Router()
             AdminRoutes.add(to: &router, name: "martlet", version: Release.version) { page.text() }
