@@ -25,7 +25,8 @@ struct GatewayBenchmark {
         unsafe sigemptyset(&signals)
         unsafe sigaddset(&signals, SIGTERM)
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
-        Task { _ = try await server.start() }
+        // Not on the main actor, whose thread waits below.
+        Task.detached { _ = try await server.start() }
         var signal: CInt = 0
         unsafe sigwait(&signals, &signal)
         exit(0)
