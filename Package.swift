@@ -67,6 +67,10 @@ let modules: [Module] = [
         name: "CMartletCrypto", layer: .base,
         kind: .system(pkgConfig: "libcrypto", apt: "libssl-dev"), hasTests: false),
     Module(
+        name: "CMartletSignatures", layer: .base,
+        kind: .system(pkgConfig: "libcrypto", apt: "libssl-dev"), hasTests: false),
+    Module(name: "MartletSignatures", layer: .base, uses: ["CMartletSignatures"]),
+    Module(
         name: "MartletBase", layer: .base,
         uses: ["CMartletKernels", "CMartletPlatform", "CMartletCrypto"],
         isProduct: true),
@@ -131,7 +135,9 @@ let modules: [Module] = [
         isProduct: true),
     Module(
         name: "MartletGateway", layer: .platform,
-        uses: ["MartletBase", "MartletJSON", "MartletYAML", "MartletResilience"],
+        uses: [
+            "MartletBase", "MartletJSON", "MartletYAML", "MartletResilience", "MartletSignatures",
+        ],
         isProduct: true),
     // Surface
     Module(
@@ -151,7 +157,7 @@ let modules: [Module] = [
         name: "MartletProxy", layer: .surface,
         uses: [
             "MartletBase", "MartletJSON", "MartletStorage", "MartletWire", "MartletResilience",
-            "MartletGateway", "MartletYAML",
+            "MartletGateway", "MartletSignatures", "MartletYAML",
         ],
         packages: [nio, nioPosix, nioSSL, logging, lifecycle],
         isProduct: true),

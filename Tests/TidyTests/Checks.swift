@@ -118,6 +118,7 @@ enum Check: CaseIterable {
             "CMartletNumbers": ["MartletJSON"],
             "CMartletZlib": ["MartletWire"],
             "CMartletCrypto": ["MartletBase"],
+            "CMartletSignatures": ["MartletSignatures"],
             "CMartletYAML": ["MartletYAML"],
             "Foundation": [],
         ]

@@ -86,6 +86,9 @@ package struct AdaptiveConcurrency: Sendable {
         if now >= windowEnd, samples >= policy.samplesMin { endWindow(at: now) }
     }
 
+    /// An admitted call ended in a way that says nothing of how busy the upstream is.
+    package mutating func withdraw(_ pass: Pass) { inFlight -= 1 }
+
     private mutating func record(_ duration: Duration) {
         sum += Double(duration.nanosecondsSaturating)
         samples += 1

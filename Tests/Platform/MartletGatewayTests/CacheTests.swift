@@ -89,6 +89,57 @@ struct CacheTests {
         #expect(cache.count == 0)
     }
 
+    @Test("an answer beyond its time is kept for when nobody can answer, and no longer")
+    func stale() {
+        var policy = ExactCache<Int>.Policy()
+        policy.timeToLive = .seconds(10)
+        policy.staleFor = .seconds(20)
+        var cache = ExactCache<Int>(policy: policy)
+        cache.put(key("a"), 7, byteCount: 1, made: instant(0))
+        guard case .lead(let flight) = cache.ask(key("a"), at: instant(10)) else {
+            Issue.record("given as fresh beyond its time")
+            return
+        }
+        #expect(cache.stale(key("a"), at: instant(29))?.value == 7)
+        #expect(cache.fail(flight).isEmpty && cache.count == 1)
+        #expect(cache.stale(key("a"), at: instant(30)) == nil && cache.count == 0)
+        cache.put(key("b"), 1, byteCount: 1, made: instant(30))
+        guard case .lead(let again) = cache.ask(key("b"), isRefresh: true, at: instant(31)) else {
+            Issue.record("a refresh was answered from here")
+            return
+        }
+        #expect(cache.succeed(again, 2, byteCount: 1, at: instant(31)).isEmpty)
+        #expect(cache.stale(key("b"), at: instant(32))?.value == 2)
+    }
+
+    @Test("what may be kept: temperature 0, embeddings, tensors, or who asks for it")
+    func leave() throws {
+        func leave(
+            _ use: CachePolicy.Use, _ path: String, _ body: String, isAsked: Bool = false
+        ) throws -> CacheLeave {
+            var policy = CachePolicy()
+            policy.use = use
+            return CacheLeave(
+                policy, path: path, isAsked: isAsked, body: try JSONValue(parsing: body))
+        }
+        let chat = "/v1/chat/completions"
+        #expect(try leave(.deterministic, chat, #"{"temperature": 0}"#) == .full)
+        #expect(try leave(.deterministic, chat, #"{"temperature": 0.0}"#) == .full)
+        #expect(try leave(.deterministic, chat, #"{"temperature": "0"}"#) == .none)
+        #expect(try leave(.deterministic, chat, #"{"temperature": 1}"#) == .none)
+        #expect(try leave(.deterministic, chat, "{}") == .none)
+        #expect(try leave(.deterministic, chat, "{}", isAsked: true) == .full)
+        #expect(try leave(.deterministic, "/v1/embeddings", "{}") == .full)
+        #expect(try leave(.deterministic, "/v2/models/m/infer", "{}") == .full)
+        #expect(try leave(.deterministic, "/v2/models/m/generate", "{}") == .none)
+        #expect(try leave(.asked, "/v1/embeddings", "{}") == .none)
+        #expect(try leave(.asked, chat, "{}", isAsked: true) == .full)
+        #expect(try leave(.fallback, chat, "{}") == .keepOnly)
+        #expect(try leave(.all, chat, "{}") == .full)
+        #expect(try leave(.all, "/v1/files", "{}", isAsked: true) == .none)
+        #expect(try leave(.all, chat, "[]") == .none)
+    }
+
     @Test("whatever is asked, bounds hold, answers are right, and every waiter hears once")
     func simulation() {
         for seed in 0..<UInt64(500) {

@@ -161,6 +161,34 @@ struct GatewayServerTests {
         }
     }
 
+    @Test("a kept answer is given again, and a stream as a stream")
+    func caches() async throws {
+        let stream =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            + "Transfer-Encoding: chunked\r\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+        let more = "  n: {versions: {v1: {pool: p}}, cache: {ttl: 1m}}"
+        try await withGateway([[.bytes(Self.answer), .bytes(stream)]], more) {
+            client, upstreams, _ in
+            let body = #"{"model":"n","temperature":0}"#
+            try await client.post("/v1/chat/completions", body)
+            #expect(try await client.receive(until: "{}").contains("X-Cache: miss\r\n"))
+            client.forget()
+            try await client.post("/v1/chat/completions", body)
+            let hit = try await client.receive(until: "{}")
+            #expect(hit.contains("X-Cache: hit\r\n") && hit.contains("Age: 0\r\n"))
+            #expect(hit.contains("Content-Type: application/json\r\n"))
+            let streamed = #"{"model":"n","temperature":0,"stream":true}"#
+            for result in ["miss", "hit"] {
+                client.forget()
+                try await client.post("/v1/chat/completions", streamed)
+                let answer = try await client.receive(until: "0\r\n\r\n")
+                #expect(answer.contains("X-Cache: \(result)\r\n"))
+                #expect(answer.hasSuffix("e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"))
+            }
+            #expect(upstreams[0].requests.count == 2)
+        }
+    }
+
     @Test("keys are asked for, limited, and never passed on")
     func keys() async throws {
         let more = """

@@ -11,6 +11,11 @@ package struct LimitRefusal: Error, Sendable, Hashable {
     package var kind: Kind
     /// When it may be tried again; nil: never as it is (it wants more than there ever is).
     package var retryAfter: Duration?
+
+    package init(kind: Kind, retryAfter: Duration?) {
+        self.kind = kind
+        self.retryAfter = retryAfter
+    }
 }
 
 /// One holder's limits: requests in a time, tokens in a time (reserved before, settled after), and

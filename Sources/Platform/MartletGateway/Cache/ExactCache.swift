@@ -16,6 +16,8 @@ package struct ExactCache<Value: Sendable>: Sendable {
         /// Larger answers are passed on and not kept.
         package var entryBytesMax = 1 << 20
         package var timeToLive: Duration = .seconds(300)
+        /// How long beyond its time an answer is kept, for when nobody else can answer.
+        package var staleFor: Duration = .zero
         package var flightsMax = 1_024
         package var waitersMax = 256
 
@@ -75,16 +77,13 @@ package struct ExactCache<Value: Sendable>: Sendable {
 
     // MARK: Asking
 
-    package mutating func ask(_ key: CacheKey, at now: MonotonicInstant) -> Answer {
-        if let place = places[key], let entry = entries[place] {
-            let age = entry.made.duration(to: now)
-            if age < policy.timeToLive {
-                hits += 1
-                unlink(place)
-                linkAsNewest(place)
-                return .hit(entry.value, age: max(age, .zero))
-            }
-            remove(place)
+    /// - Parameter isRefresh: an answer that is here is passed over, and replaced.
+    package mutating func ask(
+        _ key: CacheKey, isRefresh: Bool = false, at now: MonotonicInstant
+    ) -> Answer {
+        if !isRefresh, let (value, age) = find(key, within: policy.timeToLive, at: now) {
+            hits += 1
+            return .hit(value, age: age)
         }
         misses += 1
         if let number = flightByKey[key], let pending = flights[number] {
@@ -100,7 +99,35 @@ package struct ExactCache<Value: Sendable>: Sendable {
         return .lead(Flight(number: number))
     }
 
+    /// An answer that is beyond its time, and within that for which such are kept.
+    package mutating func stale(
+        _ key: CacheKey, at now: MonotonicInstant
+    ) -> (value: Value, age: Duration)? {
+        find(key, within: policy.timeToLive + policy.staleFor, at: now)
+    }
+
+    private mutating func find(
+        _ key: CacheKey, within time: Duration, at now: MonotonicInstant
+    ) -> (value: Value, age: Duration)? {
+        guard let place = places[key], let entry = entries[place] else { return nil }
+        let age = entry.made.duration(to: now)
+        guard age < time else {
+            if age >= policy.timeToLive + policy.staleFor { remove(place) }
+            return nil
+        }
+        unlink(place)
+        linkAsNewest(place)
+        return (entry.value, max(age, .zero))
+    }
+
     // MARK: Answering
+
+    /// Keeps an answer that nobody waits for, made then.
+    package mutating func put(
+        _ key: CacheKey, _ value: Value, byteCount: Int, made: MonotonicInstant
+    ) {
+        insert(key, value, byteCount, made)
+    }
 
     /// The answer came whole and good. Those returned get it too.
     package mutating func succeed(

@@ -41,12 +41,37 @@ package struct AccessConfiguration: Sendable {
         /// Seconds since the epoch; nil: for ever.
         package var expires: Int64?
         package var limits: LimitPolicy?
+        /// Names of client certificates that stand for the key.
+        package var certificates: [String] = []
+        package var budget: BudgetPolicy?
+        package var priority: RequestPriority?
+        /// How urgent its requests may say they are.
+        package var priorityMax: RequestPriority?
+    }
+
+    /// Who issues tokens (JWT) that are taken like keys.
+    package struct TokenIssuer: Sendable {
+        package enum Source: Sendable, Hashable {
+            case file(String)
+            case remote(GatewayConfiguration.Upstream.Address)
+        }
+
+        package var name: String
+        package var position: SourcePosition
+        package var policy: TokenPolicy
+        /// Where the issuer's public keys are.
+        package var source: Source
+        package var refresh: Duration = .seconds(300)
+        package var limits: LimitPolicy?
     }
 
     package var keys: [Key] = []
+    package var issuers: [TokenIssuer] = []
     /// Whether anybody is asked for a key.
     package var requiresKey = false
     package var tenants: [(name: String, limits: LimitPolicy)] = []
+    package var tenantPriorities: [String: RequestPriority] = [:]
+    package var tenantBudgets: [String: BudgetPolicy] = [:]
     /// For every key that has no limits of its own.
     package var standardLimits: LimitPolicy?
     /// Digests of the secrets that open the admin API; empty: it is closed.
@@ -80,6 +105,8 @@ package struct ListenConfiguration: Sendable, Hashable {
     package var searchedBytesMax = 8 << 20
     package var certificate: String?
     package var key: String?
+    /// The authorities (PEM) whose client certificates are taken; nil: none are asked for.
+    package var clientAuthorities: String?
     package var logsRequests = true
     /// The share of requests that are traced, in millionths.
     package var tracedShare = 10_000

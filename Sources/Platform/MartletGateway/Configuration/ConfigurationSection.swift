@@ -113,6 +113,15 @@ struct ConfigurationSection {
         keep = value
     }
 
+    func flag(_ key: String, _ keep: inout Bool) {
+        guard let node = self[key] else { return }
+        switch node.text {
+        case "true": keep = true
+        case "false": keep = false
+        default: wrong(key, "true or false", node)
+        }
+    }
+
     func duration(_ key: String, _ keep: inout Duration) {
         guard let node = self[key] else { return }
         guard let text = node.text, let value = DurationText.read(text) else {

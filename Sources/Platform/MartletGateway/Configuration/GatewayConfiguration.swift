@@ -71,6 +71,8 @@ package struct GatewayConfiguration: Sendable {
         package var fallbacks: [Reference] = []
         package var limits: LimitPolicy?
         package var shadow: Shadow?
+        package var cache: CachePolicy?
+        package var fallbackAnswer: FixedAnswer?
         package var delivery: DeliveryConfiguration?
         package var cascade: Cascade?
         package var semanticCache: SemanticCache?
@@ -159,6 +161,9 @@ package struct GatewayConfiguration: Sendable {
     package var deliveryFiles = DeliveryFiles()
     /// Nil: requests are not remembered, unless a delivery needs it.
     package var feedback: FeedbackPolicy?
+    package var state: SharedStateConfiguration?
+    /// Where spending is kept over a restart.
+    package var budgetFile: String?
 
     package init() {}
 }
@@ -185,6 +190,8 @@ package struct PoolPolicy: Sendable, Hashable {
     package var breaker = CircuitBreaker.Policy()
     package var outliers = OutlierEjection.Policy()
     package var bulkhead = Bulkhead.Policy()
+    /// Finds how many requests the pool can take at once; nil: as many as the bulkhead says.
+    package var adaptive: AdaptiveConcurrency.Policy?
     package var health: HealthCheckPolicy?
     package var load: LoadPolicy?
 

@@ -16,6 +16,7 @@ extension GatewayConfigurationReader {
             section.allow([
                 "host", "port", "threads", "connections", "idle", "header", "body", "write",
                 "drain", "body_bytes", "kept_bytes", "searched_bytes", "certificate", "key",
+                "client_ca",
             ])
             if let host = section.text("host") { listen.host = host }
             section.integer("port", 0...65_535, &listen.port)
@@ -31,6 +32,12 @@ extension GatewayConfigurationReader {
             section.integer("searched_bytes", 1_024...(256 << 20), &listen.searchedBytesMax)
             listen.certificate = section.text("certificate")
             listen.key = section.text("key")
+            listen.clientAuthorities = section.text("client_ca")
+            if listen.clientAuthorities != nil, listen.certificate == nil {
+                problems.add(
+                    "listen asks for client certificates but has no certificate of its own",
+                    at: section.position)
+            }
             if (listen.certificate == nil) != (listen.key == nil) {
                 problems.add(
                     "listen needs certificate and key together", at: section.position)
@@ -56,14 +63,17 @@ extension GatewayConfigurationReader {
 
     mutating func readAccess(_ file: ConfigurationSection) {
         var access = AccessConfiguration()
-        access.requiresKey = file["keys"] != nil
+        access.requiresKey = file["keys"] != nil || file["jwt"] != nil
+        access.issuers = named(file, "jwt").compactMap(readIssuer)
         for entry in named(file, "keys") {
             if let key = readKey(entry) { access.keys.append(key) }
         }
         for entry in named(file, "tenants") {
             let what = "tenant '\(entry.key)'"
             guard let section = ConfigurationSection(entry.value, what, problems) else { continue }
-            section.allow(["limits"])
+            section.allow(["limits", "priority", "budget"])
+            access.tenantBudgets[entry.key] = readBudget(section)
+            access.tenantPriorities[entry.key] = readPriority(section, "priority")
             access.tenants.append((entry.key, readLimits(section) ?? LimitPolicy()))
         }
         access.standardLimits = readLimits(file)
@@ -78,12 +88,27 @@ extension GatewayConfigurationReader {
     private func readKey(_ entry: YAMLNode.Entry) -> AccessConfiguration.Key? {
         let what = "key '\(entry.key)'"
         guard let section = ConfigurationSection(entry.value, what, problems) else { return nil }
-        section.allow(["sha256", "tenant", "models", "expires", "limits"])
+        section.allow(
+            ["sha256", "certificate", "tenant", "models", "expires", "limits"]
+                + ["priority", "priority_max", "budget"])
         var key = AccessConfiguration.Key(name: entry.key, position: entry.position)
-        key.digests = readDigests(section)
+        key.certificates = section.references("certificate").map(\.name)
+        if section["sha256"] != nil || key.certificates.isEmpty {
+            key.digests = readDigests(section)
+        }
+        for name in key.certificates
+        where !["CN=", "DNS:", "URI:", "email:"].contains(where: name.hasPrefix) {
+            problems.add(
+                "certificate of \(what) takes names such as CN=alice, DNS:host, URI:spiffe://… or "
+                    + "email:…, got '\(name)'",
+                at: section["certificate"]?.position)
+        }
         key.tenant = section.text("tenant")
         key.models = section.references("models")
         key.limits = readLimits(section)
+        key.budget = readBudget(section)
+        key.priority = readPriority(section, "priority")
+        key.priorityMax = readPriority(section, "priority_max")
         if let node = section["expires"] {
             if let seconds = section.text("expires").flatMap(DateText.seconds) {
                 key.expires = seconds
@@ -92,6 +117,13 @@ extension GatewayConfigurationReader {
             }
         }
         return key
+    }
+
+    private func readPriority(_ section: ConfigurationSection, _ key: String) -> RequestPriority? {
+        guard section[key] != nil else { return nil }
+        var priority = RequestPriority.normal
+        section.choice(key, &priority)
+        return priority
     }
 
     private func readDigests(_ section: ConfigurationSection) -> [Digest] {

@@ -19,13 +19,15 @@ extension GatewayConfigurationReader {
         guard let section = ConfigurationSection(node, what, problems) else { return }
         section.allow([
             "versions", "default", "split", "price", "fallback", "limits", "shadow", "deliver",
-            "cascade", "semantic_cache",
+            "cascade", "semantic_cache", "cache", "fallback_answer",
         ])
         model.limits = readLimits(section)
         model.shadow = readShadow(section)
         model.delivery = readDelivery(section, name)
         model.cascade = readCascade(section)
         model.semanticCache = readSemanticCache(section)
+        model.cache = readCache(section)
+        model.fallbackAnswer = readFallbackAnswer(section)
         if let node = section["versions"],
             let versions = ConfigurationSection(node, "versions of \(what)", problems)
         {

@@ -115,8 +115,16 @@ extension GatewayConfigurationReader {
             $0.duration("ejection", &policy.outliers.ejectionTime)
             $0.number("ejected_share_max", 0...1, &policy.outliers.ejectedShareMax)
         }
-        part(pool, "concurrency", ["max", "waiting", "wait"]) {
+        part(pool, "concurrency", ["max", "waiting", "wait", "adaptive"]) {
             $0.integer("max", 1...1_000_000, &policy.bulkhead.concurrencyMax)
+            var isAdaptive = false
+            $0.flag("adaptive", &isAdaptive)
+            if isAdaptive {
+                var adaptive = AdaptiveConcurrency.Policy()
+                adaptive.limitMax = policy.bulkhead.concurrencyMax
+                adaptive.limitMin = min(adaptive.limitMin, adaptive.limitMax)
+                policy.adaptive = adaptive
+            }
             $0.integer("waiting", 0...1_000_000, &policy.bulkhead.waitingMax)
             $0.duration("wait", &policy.bulkhead.waitMax)
         }

@@ -16,7 +16,7 @@ package struct GatewayConfigurationError: Error, CustomStringConvertible {
 struct GatewayConfigurationReader {
     static let sections = [
         "listen", "identity", "keys", "tenants", "limits", "admin", "log", "upstreams", "pools",
-        "models", "aliases", "routes", "accounting", "delivery", "feedback",
+        "models", "aliases", "routes", "accounting", "delivery", "feedback", "state", "jwt",
     ]
 
     let problems: ProblemList
@@ -42,6 +42,7 @@ struct GatewayConfigurationReader {
         file.allow(GatewayConfigurationReader.sections)
         readListen(file)
         readAccess(file)
+        readState(file)
         for entry in named(file, "upstreams") {
             readUpstream(entry.key, entry.position, entry.value)
         }
@@ -87,7 +88,8 @@ struct GatewayConfigurationReader {
         guard let node = file["accounting"],
             let section = ConfigurationSection(node, "accounting", problems)
         else { return }
-        section.allow(["currency", "prices"])
+        section.allow(["currency", "prices", "state"])
+        configuration.budgetFile = section.text("state")
         if let currency = section.text("currency") { configuration.currency = currency }
         guard let prices = section["prices"] else { return }
         switch prices.text {

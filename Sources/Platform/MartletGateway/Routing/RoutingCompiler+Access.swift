@@ -24,6 +24,28 @@ extension RoutingCompiler {
             }
             for reference in key.models { _ = model(reference, "key '\(key.name)'") }
         }
+        var certificates: [String: String] = [:]
+        for key in access.keys {
+            for name in key.certificates {
+                if let other = certificates.updateValue(key.name, forKey: name) {
+                    problems.add(
+                        "keys '\(other)' and '\(key.name)' have the same certificate",
+                        at: key.position)
+                }
+                if configuration.listen.clientAuthorities == nil {
+                    problems.add(
+                        "key '\(key.name)' goes by a client certificate, and listen has no "
+                            + "client_ca",
+                        at: key.position)
+                }
+            }
+        }
+        var issuers: Set<String> = []
+        for issuer in access.issuers where !issuers.insert(issuer.policy.issuer).inserted {
+            problems.add(
+                "two jwt sections are for the issuer '\(issuer.policy.issuer)'",
+                at: issuer.position)
+        }
         for digest in access.adminDigests where owners[digest] != nil {
             warnings.append("the admin API's secret is also a client's")
         }

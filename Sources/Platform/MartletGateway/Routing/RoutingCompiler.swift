@@ -33,6 +33,8 @@ struct RoutingCompiler {
         tables.listen = configuration.listen
         tables.deliveryFiles = configuration.deliveryFiles
         tables.feedback = configuration.feedback
+        tables.state = configuration.state
+        tables.budgetFile = configuration.budgetFile
         compilePools()
         compileModels()
         compileAliases()
@@ -125,7 +127,8 @@ struct RoutingCompiler {
             tables.models.append(
                 RoutingTables.Model(
                     name: model.name, standard: .model(index), fallbacks: [],
-                    limits: model.limits))
+                    limits: model.limits, cache: model.cache,
+                    fallbackAnswer: model.fallbackAnswer))
             for version in model.versions {
                 let price = version.price ?? model.price
                 if configuration.requiresPrices, price == nil {

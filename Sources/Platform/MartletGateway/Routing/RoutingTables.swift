@@ -10,6 +10,16 @@ package struct RoutingTables: Sendable {
         package var address: GatewayConfiguration.Upstream.Address
         package var dialect: GatewayConfiguration.Upstream.Dialect
         package var keyVariable: String?
+
+        package init(
+            name: String, address: GatewayConfiguration.Upstream.Address,
+            dialect: GatewayConfiguration.Upstream.Dialect, keyVariable: String? = nil
+        ) {
+            self.name = name
+            self.address = address
+            self.dialect = dialect
+            self.keyVariable = keyVariable
+        }
     }
 
     package struct Member: Sendable, Hashable {
@@ -39,6 +49,8 @@ package struct RoutingTables: Sendable {
         package var fallbacks: [Int]
         package var limits: LimitPolicy?
         package var shadow: Shadow?
+        package var cache: CachePolicy?
+        package var fallbackAnswer: FixedAnswer?
         package var cascade: Cascade?
         package var semanticCache: SemanticCache?
     }
@@ -134,6 +146,8 @@ package struct RoutingTables: Sendable {
     package internal(set) var deliveries: [Delivery] = []
     package internal(set) var deliveryFiles = DeliveryFiles()
     package internal(set) var feedback: FeedbackPolicy?
+    package internal(set) var state: SharedStateConfiguration?
+    package internal(set) var budgetFile: String?
 
     var predicates: [Predicate] = []
     /// Models and aliases by name.

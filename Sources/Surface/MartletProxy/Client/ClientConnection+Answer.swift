@@ -11,7 +11,8 @@ internal import NIOCore
 /// An answer of the gateway's own.
 struct LocalAnswer {
     var status: Int
-    var contentType: StaticString = "application/json"
+    /// nil: among the fields.
+    var contentType: StaticString? = "application/json"
     var body: [UInt8]
     var fields: [(name: String, value: String)] = []
     /// What an error says, for people.
@@ -57,7 +58,7 @@ extension ClientConnection {
         var start: [UInt8] = []
         swap(&start, &loop.scratch)
         var head = HTTPHeadWriter(status: answer.status, appendingTo: start)
-        head.field("Content-Type", answer.contentType)
+        if let type = answer.contentType { head.field("Content-Type", type) }
         head.field("Content-Length", answer.body.count)
         for field in answer.fields { head.field(field.name, field.value) }
         head.field("X-Request-Id", hexadecimal: exchange.requestID)
@@ -105,7 +106,7 @@ extension ClientConnection {
         }
         exchange.status = answer.status
         var head = HTTPHeadWriter(status: answer.status)
-        head.field("Content-Type", answer.contentType)
+        if let type = answer.contentType { head.field("Content-Type", type) }
         head.field("Content-Length", answer.body.count)
         head.field("Connection", "close" as StaticString)
         send(head.finish() + answer.body)

@@ -11,24 +11,20 @@ extension ClientConnection {
     // MARK: Asking
 
     /// Asks one member of the pool.
-    func attempt(isFirst: Bool, freshTo member: Int? = nil) {
+    func attempt(isFirst: Bool, freshTo member: Int? = nil, holdsPlace: Bool = false) {
         guard let pool = exchange.pool else { return }
         let now = shared.time.now()
         exchange.attemptNumber &+= 1
+        if holdsPlace, exchange.deadline.isPast(at: now) { pool.leave(at: now) }
         if exchange.deadline.isPast(at: now) {
             return attemptHasFailed(AttemptFailure(.timeout, "the request's own time is over"))
         }
         let choice = member.map { PoolState.Choice.preferred($0) } ?? choice(pool.policy, at: now)
-        guard
-            let attempt = pool.begin(
-                choice, tried: exchange.tried, isFirst: isFirst && member == nil, at: now,
-                using: &loop.random)
-        else {
-            let reason =
-                pool.isFull
-                ? "pool '\(pool.name)' has all the requests that it may have"
-                : "nobody of pool '\(pool.name)' can be asked now"
-            return attemptHasFailed(AttemptFailure(.nobody, reason, retryAfter: .seconds(1)))
+        let beginning = pool.begin(
+            choice, tried: exchange.tried, isFirst: isFirst && member == nil,
+            holdsPlace: holdsPlace, priority: exchange.priority, at: now, using: &loop.random)
+        guard case .attempt(let attempt) = beginning else {
+            return hasNotBegun(beginning, pool, member)
         }
         exchange.attempt = attempt
         exchange.member = attempt.member
@@ -91,9 +87,10 @@ extension ClientConnection {
         switch attribute {
         case .header(let name): return parser.head.fields.value(named: name)
         case .key: return exchange.key.map { runtime.access.keys[$0].name }
-        case .tenant: return exchange.key.flatMap { runtime.access.keys[$0].tenant }
+        case .tenant: return exchange.tenant(runtime)
         case .user:
             return parser.head.fields.value(named: "x-user-id") ?? exchange.user
+                ?? exchange.identity?.subject
         case .session: return parser.head.fields.value(named: "x-session-id")
         default: return parser.head.fields.value(named: "x-\(attribute)")
         }
@@ -213,6 +210,7 @@ extension ClientConnection {
     // MARK: Failing
 
     func attemptIsLate() {
+        if stateIsLate() || stopsWaitingForCache() || stopsWaitingForPlace() { return }
         switch exchange.stage {
         case .waiting, .asked, .holding:
             let isOver = exchange.deadline.isPast(at: shared.time.now())
@@ -330,9 +328,10 @@ extension ClientConnection {
     }
 
     private func giveUp(_ failure: AttemptFailure) {
-        fail(
-            failure.status,
-            failure.kind == .timeout ? "upstream_timeout" : "upstream_unavailable",
-            failure.message, retryAfter: failure.retryAfter)
+        if answerLastResort() { return }
+        let code = failure.kind == .timeout ? "upstream_timeout" : "upstream_unavailable"
+        caching?.failure = CacheFailure(
+            status: failure.status, code: code, message: failure.message)
+        fail(failure.status, code, failure.message, retryAfter: failure.retryAfter)
     }
 }

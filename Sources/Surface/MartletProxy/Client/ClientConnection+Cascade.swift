@@ -58,7 +58,10 @@ extension ClientConnection {
         if let used = usage() {
             counters.inputTokens += used.input
             counters.outputTokens += used.output
-            loop.account(exchange.key, exchange.version, runtime).add(used)
+            chargeBudgets(used, runtime, at: now)
+            loop.account(
+                exchange.key, exchange.version, tenant: exchange.identity?.tenant, runtime
+            ).add(used)
             exchange.usedBefore = used.total
         }
         exchange.held.removeAll(keepingCapacity: true)

@@ -133,7 +133,7 @@ extension ClientConnection {
     func answer(_ answer: LocalAnswer, on stream: HTTP2ClientStream) {
         exchange.status = answer.status
         exchange.answerBytes = answer.body.count
-        var lines = Array("content-type: \(answer.contentType)\r\n".utf8)
+        var lines = answer.contentType.map { Array("content-type: \($0)\r\n".utf8) } ?? []
         if stream.isGRPC {
             lines = Array("content-type: application/grpc\r\n".utf8)
         } else {

@@ -56,7 +56,7 @@ extension ClientConnection {
                 var text = ""
                 MetricsText.write(
                     sum, connections: shared.connections,
-                    pools: shared.store.load().runtime.pools, into: &text)
+                    runtime: shared.store.load().runtime, into: &text)
                 VariantMetricsText.write(sum.exposures, shared.variants, into: &text)
                 VariantMetricsText.write(shared.semantic.counts, into: &text)
                 answer(
@@ -73,7 +73,7 @@ extension ClientConnection {
         guard let runtime = exchange.runtime else { return }
         switch (requestMethod, knownPath) {
         case ("GET", "/admin/usage"):
-            answer(.json(shared.ledger.json(currency: runtime.snapshot.tables.currency)))
+            answer(.json(usageReport(runtime)))
         case ("GET", "/admin/compare"):
             answer(.json(["models": .array(shared.comparisons.models.map { .string($0) })]))
         case ("GET", let path) where path.hasPrefix("/admin/compare/"):
@@ -85,6 +85,8 @@ extension ClientConnection {
         case (_, let path) where path.hasPrefix("/admin/delivery"): answerDelivery(path)
         case ("GET", "/admin/upstreams"): answer(.json(upstreams(runtime)))
         case ("POST", "/admin/config"), ("PUT", "/admin/config"): replaceConfiguration()
+        case ("DELETE", let path) where path.hasPrefix("/admin/cache/"):
+            emptyCache(String(path.dropFirst("/admin/cache/".count)), runtime)
         case ("POST", "/admin/rollback"):
             if shared.store.rollBack() {
                 answer(.json(["generation": .integer(Int64(shared.store.generation))]))
@@ -94,6 +96,16 @@ extension ClientConnection {
         case ("POST", let path) where path.hasPrefix("/admin/upstreams/"): changeUpstream(path)
         default: fail(404, "unknown_admin_path", "the admin API has no \(knownPath)")
         }
+    }
+
+    private func emptyCache(_ model: String, _ runtime: GatewayRuntime) {
+        let models = runtime.snapshot.tables.models
+        guard let place = models.firstIndex(where: { $0.name == model }),
+            let cache = runtime.caches[place]
+        else { return fail(404, "no_cache", "no answers of '\(model)' are kept") }
+        let count = cache.size.count
+        cache.removeAll()
+        answer(.json(["model": .string(model), "removed": .integer(Int64(count))]))
     }
 
     private func replaceConfiguration() {

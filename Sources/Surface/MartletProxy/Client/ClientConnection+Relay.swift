@@ -42,6 +42,7 @@ extension ClientConnection: UpstreamUser {
         if exchange.readsUsage { exchange.usageScanner.reset() }
         if exchange.isShadowed { exchange.answer.begin(head) }
         exchange.cascade?.answer.begin(head)
+        if caching != nil { beginRecording(head) }
         if exchange.cascade != nil || exchange.checksEvents, head.status == 200,
             exchange.isReplayable
         {
@@ -68,6 +69,7 @@ extension ClientConnection: UpstreamUser {
         {
             return true
         }
+        if hasLastResort { return true }
         return exchange.fallbackPlace
             < (exchange.triedModels.isEmpty
                 ? runtime.snapshot.fallbacks(ofVersion: exchange.version).count
@@ -127,6 +129,7 @@ extension ClientConnection: UpstreamUser {
                 writer.field("Transfer-Encoding", "chunked" as StaticString)
             }
         }
+        if exchange.cacheResult != nil { writer.field("X-Cache", "miss" as StaticString) }
         writer.field("X-Request-Id", hexadecimal: exchange.requestID)
         if shared.isDraining || !exchange.isBodyComplete { exchange.keepsAlive = false }
         if exchange.endsWithClose { exchange.keepsAlive = false }
@@ -157,6 +160,7 @@ extension ClientConnection: UpstreamUser {
             unsafe exchange.cascade?.answer.add(body, at: shared.time.now())
         }
         if exchange.semantic != nil { unsafe keepForSemanticCache(body) }
+        if caching != nil { unsafe record(body) }
         let isChunked = exchange.isChunked
         if exchange.stage == .holding {
             unsafe ClientConnection.append(body, isChunked: isChunked, to: &exchange.held)
@@ -246,6 +250,7 @@ extension ClientConnection: UpstreamUser {
             }
         }
         endAttempt(exchange.events.hasFailed && exchange.isEventStream ? .failure : outcome)
+        caching?.isWhole = !(exchange.isEventStream && exchange.events.hasFailed)
         if exchange.isChunked { ChunkedEncoder.appendEnd(to: &loop.scratch) }
         // A stream sends a head that nothing follows with its end.
         if !loop.scratch.isEmpty { flushScratch() }
@@ -297,6 +302,7 @@ extension ClientConnection: UpstreamUser {
         loop.metrics.cutAnswers += 1
         exchange.isCut = true
         giveUpAttempt(.failure)
+        caching?.failure = CacheFailure(code: "upstream_stream_cut", message: reason)
         if let stream, exchange.isGRPC { return cutCall(reason, on: stream) }
         if exchange.isEventStream, exchange.status == 200 {
             let answer = LocalAnswer.error(502, "upstream_stream_cut", reason)
@@ -312,6 +318,8 @@ extension ClientConnection: UpstreamUser {
         loop.metrics.gone += 1
         exchange.hasClientLeft = true
         exchange.isCut = true
+        caching?.isGone = true
+        forgetPlace()
         if exchange.status == 0 { exchange.status = 499 }
         giveUpAttempt(.neutral)
         exchange.stage = .over

@@ -80,9 +80,15 @@ extension ClientConnection {
     private func authenticate(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Bool {
         guard let runtime = exchange.runtime, runtime.access.requiresKey else { return true }
         guard let secret = secret(head) else {
+            if isCertified(runtime) { return true }
             loop.metrics.unauthorized += 1
             fail(401, "missing_api_key", "an API key is needed: Authorization: Bearer KEY")
             return false
+        }
+        if !runtime.access.issuers.isEmpty,
+            TokenVerifier.looksLikeToken(head.fields.bytes[secret])
+        {
+            return authenticate(token: secret, head, runtime, at: now)
         }
         if let known = knownKey, knownIn == ObjectIdentifier(runtime), isKnown(secret, head),
             runtime.access.keys[known].expires == nil
@@ -128,7 +134,7 @@ extension ClientConnection {
     }
 
     /// Whether the secret is the one looked up last; takes the same time wherever they differ.
-    private func isKnown(_ secret: Range<Int>, _ head: HTTPRequestHead) -> Bool {
+    func isKnown(_ secret: Range<Int>, _ head: HTTPRequestHead) -> Bool {
         guard secret.count == knownSecret.count else { return false }
         var difference: UInt8 = 0
         for offset in 0..<secret.count {

@@ -44,33 +44,51 @@ extension ClientConnection {
     private func admit(_ version: Int, _ runtime: GatewayRuntime) {
         let tables = runtime.snapshot.tables
         let model = tables.versions[version].model
-        if let key = exchange.key, let allowed = runtime.access.keys[key].models,
-            !allowed.contains(model)
+        let ownModels = exchange.key.flatMap { runtime.access.keys[$0].models }
+        if !(ownModels?.contains(model) ?? true)
+            || !(exchange.identity?.models?.contains(model) ?? true)
         {
             return fail(
                 403, "model_not_allowed",
                 "this API key may not use the model '\(tables.models[model].name)'")
         }
+        guard hasBudget(runtime) else { return }
         let keyLimiter = exchange.key.flatMap { runtime.keyLimiters[$0] }
-        let tenantLimiter = exchange.key.flatMap { runtime.tenantLimiters[$0] }
+        let tenantLimiter = exchange.tenant(runtime).flatMap { runtime.tenantLimiters[$0] }
         let modelLimiter = runtime.modelLimiters[model]
         exchange.inputEstimate = TokenUsage.estimate(
             bytes: max(exchange.bodyBytes, parser.head.contentLength ?? 0))
-        if keyLimiter != nil || tenantLimiter != nil || modelLimiter != nil {
-            do throws(LimitRefusal) {
-                holds = try LimitHolds(
-                    key: keyLimiter, tenant: tenantLimiter, model: modelLimiter,
-                    outputTokens: exchange.outputTokensMax,
-                    inputTokens: exchange.inputEstimate, at: exchange.began)
-            } catch {
-                loop.metrics.limited += 1
-                return fail(
-                    429, "\(error.kind.rawValue)_limit_exceeded", describe(error),
-                    retryAfter: error.retryAfter)
-            }
+        let demand = LimitDemand(
+            key: keyLimiter, tenant: tenantLimiter, model: modelLimiter,
+            inputTokens: exchange.inputEstimate, outputTokens: exchange.outputTokensMax)
+        if demand.isEmpty {
+            proceed(version, runtime)
+        } else {
+            askLimits(demand, version: version, runtime)
         }
-        choose(beginCascade(version, runtime), runtime)
+    }
+
+    func refuse(_ refusal: LimitRefusal) {
+        loop.metrics.limited += 1
+        fail(
+            429, "\(refusal.kind.rawValue)_limit_exceeded", describe(refusal),
+            retryAfter: refusal.retryAfter)
+    }
+
+    /// The request may go on.
+    func proceed(_ version: Int, _ runtime: GatewayRuntime) {
+        exchange.priority = priority(runtime)
+        choose(version, runtime)
         noteExposure(version, runtime)
+        if asksCache(version, runtime) { return }
+        beginAttempts()
+    }
+
+    /// Asks an upstream: nobody else has the answer.
+    func beginAttempts() {
+        guard let runtime = exchange.runtime else { return }
+        let version = exchange.version
+        choose(beginCascade(version, runtime), runtime)
         if exchange.cascade == nil {
             decideShadow(version, runtime)
             if beginsSemanticSearch(version, runtime) { return }
@@ -121,13 +139,13 @@ extension ClientConnection {
         switch source {
         case .path: return knownPath
         case .method: return requestMethod
-        case .tenant: return exchange.key.flatMap { runtime.access.keys[$0].tenant }
+        case .tenant: return exchange.tenant(runtime)
         case .key: return exchange.key.map { runtime.access.keys[$0].name }
         case .header(let name):
             return head.fields.range(named: name).map(head.fields.string)
         case .user(let header):
             return head.fields.range(named: header).map(head.fields.string)
-                ?? exchange.user
+                ?? exchange.user ?? exchange.identity?.subject
         case .query(let name): return query(name, head)
         case .field(let path):
             return body.flatMap { RequestDescription.field(path, in: $0) }

@@ -48,9 +48,7 @@ extension ClientConnection {
     /// Whose answers may be given to whom: those of the same tenant (or key without one), by the
     /// same version.
     private func holder(_ version: Int, _ runtime: GatewayRuntime) -> String {
-        let key = exchange.key.map { runtime.access.keys[$0] }
-        let who = key.map { $0.tenant.map { "tenant \($0)" } ?? "key \($0.name)" } ?? "anybody"
-        return "\(who)\n\(runtime.snapshot.tables.versions[version].label)"
+        "\(cacheScope(runtime))\n\(runtime.snapshot.tables.versions[version].label)"
     }
 
     private func asksForNoCache() -> Bool {

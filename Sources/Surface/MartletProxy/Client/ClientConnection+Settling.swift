@@ -11,11 +11,12 @@ extension ClientConnection {
     func settle() {
         let now = shared.time.now()
         let usage = usage()
-        if holds != nil {
+        if let held = holds.take() {
             let used = (usage?.total ?? 0).addingReportingOverflow(exchange.usedBefore)
-            holds?.settle(usedTokens: used.overflow ? .max : used.partialValue, at: now)
-            holds = nil
+            loop.state.settle(
+                held, usedTokens: used.overflow ? .max : used.partialValue, at: now)
         }
+        if caching != nil { endCaching(at: now) }
         let taken = exchange.began.nanoseconds(to: now)
         let counters = loop.metrics.counters(exchange.version, exchange.runtime)
         counters.record(status: exchange.status, nanoseconds: taken)
@@ -23,9 +24,17 @@ extension ClientConnection {
             counters.recordFirstByte(nanoseconds: exchange.began.nanoseconds(to: first))
         }
         if let usage, let runtime = exchange.runtime {
+            chargeBudgets(usage, runtime, at: now)
             counters.inputTokens += usage.input
             counters.outputTokens += usage.output
-            loop.account(exchange.key, exchange.version, runtime).add(usage)
+            loop.account(
+                exchange.key, exchange.version, tenant: exchange.identity?.tenant, runtime
+            ).add(usage)
+        }
+        if exchange.cacheResult?.isServed ?? false, let runtime = exchange.runtime {
+            loop.account(
+                exchange.key, exchange.version, tenant: exchange.identity?.tenant, runtime
+            ).addCached()
         }
         noteOutcome(at: now)
         settleSemanticCache(at: now)
@@ -37,7 +46,9 @@ extension ClientConnection {
     /// What is billed: what the upstream says it was; without that, an estimate of what reached the
     /// client. Nothing for answers that failed.
     func usage() -> TokenUsage? {
-        guard exchange.status == 200, exchange.version >= 0 else { return nil }
+        guard exchange.status == 200, exchange.version >= 0, !exchange.isFixed,
+            !(exchange.cacheResult?.isServed ?? false)
+        else { return nil }
         if exchange.isEventStream {
             guard exchange.checksEvents else { return nil }
             if let usage = exchange.events.usage { return usage }
@@ -113,6 +124,7 @@ extension ClientConnection {
         }
         if exchange.retries > 0 { metadata["retries"] = "\(exchange.retries)" }
         if let failure = exchange.lastFailure { metadata["failure"] = "\(failure.message)" }
+        if let result = exchange.cacheResult { metadata["cache"] = "\(result.rawValue)" }
         if exchange.isCut { metadata["cut"] = "true" }
         if let usage {
             metadata["input_tokens"] = "\(usage.input)"

@@ -4,6 +4,7 @@
 internal import Logging
 internal import MartletBase
 internal import MartletGateway
+internal import MartletResilience
 internal import MartletWire
 internal import NIOCore
 
@@ -25,7 +26,10 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     let loop: ProxyLoop
     @safe @exclusivity(unchecked) var parser: HTTPRequestParser
     @safe @exclusivity(unchecked) var exchange = Exchange()
-    @safe @exclusivity(unchecked) var holds: LimitHolds?
+    @safe @exclusivity(unchecked) var holds: RequestHolds?
+    @safe @exclusivity(unchecked) var asking: StateQuestion?
+    @safe @exclusivity(unchecked) var placeTicket: PriorityBulkhead.Ticket?
+    @safe @exclusivity(unchecked) var caching: CacheUse?
     @safe @exclusivity(unchecked) var context: ChannelHandlerContext?
     @safe @exclusivity(unchecked) var outlet: Outlet?
     @safe @exclusivity(unchecked) var inbound = ByteBuffer()
@@ -42,6 +46,9 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     @safe @exclusivity(unchecked) var knownKey: Int?
     @safe @exclusivity(unchecked) var knownIn: ObjectIdentifier?
     var badSecrets = 0
+    @safe @exclusivity(unchecked) var knownToken: TokenIdentity?
+    /// The names in the client's certificate, once looked at.
+    @safe @exclusivity(unchecked) var certificateNames: [String]?
     /// The path that was asked for last, as a string.
     @safe @exclusivity(unchecked) var knownPathBytes: [UInt8] = []
     @safe @exclusivity(unchecked) var knownPath = ""

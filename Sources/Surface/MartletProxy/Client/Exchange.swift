@@ -33,6 +33,8 @@ struct Exchange {
     var isOldVersion = false
     /// The caller's key, by number.
     var key: Int?
+    /// What the caller's token says, when it has one.
+    var identity: TokenIdentity?
     var isAdmin = false
     /// It is a verdict on an earlier answer.
     var isFeedback = false
@@ -78,6 +80,7 @@ struct Exchange {
     /// Counts attempts, so that a late connection finds nobody.
     var attemptNumber: UInt64 = 0
     var tried = TriedMembers()
+    var priority = RequestPriority.normal
     var connection: UpstreamConnection?
     var lastFailure: AttemptFailure?
 
@@ -98,6 +101,10 @@ struct Exchange {
     var isCut = false
     /// Nobody was there to take it.
     var hasClientLeft = false
+    /// Where its answer came from, when its model's answers are kept.
+    var cacheResult: CacheResult?
+    /// Its answer is the model's fixed one, because nobody could answer.
+    var isFixed = false
     /// A candidate is asked the same afterwards; `answer` is kept for that.
     var isShadowed = false
     var answer = AnswerCollector()
@@ -108,12 +115,19 @@ struct Exchange {
     /// The answer is kept for questions of the same meaning.
     var semantic: SemanticTurn?
 
+    /// Whose request it is.
+    func tenant(_ runtime: GatewayRuntime) -> String? {
+        if let identity { return identity.tenant }
+        return key.flatMap { runtime.access.keys[$0].tenant }
+    }
+
     /// Begins another request; keeps its memory.
     mutating func begin(_ runtime: GatewayRuntime, at now: MonotonicInstant) {
         stage = .collecting
         self.runtime = runtime
         began = now
         key = nil
+        identity = nil
         isAdmin = false
         isFeedback = false
         hasClientLeft = false
@@ -157,5 +171,7 @@ struct Exchange {
         if cascade != nil { cascade = nil }
         if semantic != nil { semantic = nil }
         usedBefore = 0
+        cacheResult = nil
+        isFixed = false
     }
 }

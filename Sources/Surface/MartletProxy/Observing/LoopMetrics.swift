@@ -20,6 +20,15 @@ final class LoopMetrics {
     var cascadesEscalated = 0
     /// Requests assigned to a version of an experiment.
     var exposures: [Exposure: Int] = [:]
+    var cacheHits = 0
+    var cacheMisses = 0
+    var cacheJoined = 0
+    var cacheStale = 0
+    /// Requests that went by this replica's share, because the shared state was away or slow.
+    var sharedStateMissed = 0
+    /// Requests that waited for a place in their pool, and those that got none.
+    var queued = 0
+    var shed = 0
     private(set) var versions: [VersionLabel: VersionCounters] = [:]
     /// By number, in the runtime that is in force.
     @safe @exclusivity(unchecked) private var cache: [VersionCounters?] = []
@@ -67,6 +76,8 @@ final class LoopMetrics {
         snapshot.counts = [
             unauthorized, limited, refused, retries, fallbacks, failedAttempts, cutAnswers, gone,
             shadowsCompared, shadowsDropped, cascadesKept, cascadesEscalated,
+            cacheHits, cacheMisses, cacheJoined, cacheStale, sharedStateMissed,
+            queued, shed,
         ]
         snapshot.versions = versions.mapValues(\.values)
         snapshot.exposures = exposures
@@ -156,7 +167,8 @@ struct MetricsSnapshot: Sendable {
     static let names = [
         "unauthorized", "limited", "malformed", "retries", "fallbacks", "failed_attempts",
         "cut_answers", "clients_gone", "shadows_compared", "shadows_dropped", "cascades_kept",
-        "cascades_escalated",
+        "cascades_escalated", "cache_hits", "cache_misses", "cache_joined", "cache_stale",
+        "shared_state_missed", "queued", "shed",
     ]
     var counts = Array(repeating: 0, count: MetricsSnapshot.names.count)
     var versions: [LoopMetrics.VersionLabel: VersionValues] = [:]

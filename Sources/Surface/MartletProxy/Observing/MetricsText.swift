@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletGateway
+
 /// The gateway's numbers as Prometheus reads them.
 enum MetricsText {
     static func write(
-        _ snapshot: MetricsSnapshot, connections: Int, pools: [PoolRuntime], into text: inout String
+        _ snapshot: MetricsSnapshot, connections: Int, runtime: GatewayRuntime,
+        into text: inout String
     ) {
         for (name, count) in zip(MetricsSnapshot.names, snapshot.counts) {
             text += "# TYPE martlet_gateway_\(name)_total counter\n"
@@ -32,7 +35,8 @@ enum MetricsText {
         }
         histogram("request_duration_seconds", versions.map { ($0.key, $0.value.durations) }, &text)
         histogram("first_byte_seconds", versions.map { ($0.key, $0.value.firstBytes) }, &text)
-        writePools(pools, &text)
+        writePools(runtime.pools, &text)
+        writeCaches(runtime, &text)
     }
 
     private static func histogram(
@@ -56,9 +60,28 @@ enum MetricsText {
         }
     }
 
+    private static func writeCaches(_ runtime: GatewayRuntime, _ text: inout String) {
+        text += "# TYPE martlet_gateway_cache_entries gauge\n"
+        text += "# TYPE martlet_gateway_cache_bytes gauge\n"
+        for (model, cache) in zip(runtime.snapshot.tables.models, runtime.caches) {
+            guard let size = cache?.size else { continue }
+            let labels = "model=\"\(escaped(model.name))\""
+            text += "martlet_gateway_cache_entries{\(labels)} \(size.count)\n"
+            text += "martlet_gateway_cache_bytes{\(labels)} \(size.bytes)\n"
+        }
+    }
+
     private static func writePools(_ pools: [PoolRuntime], _ text: inout String) {
         text += "# TYPE martlet_gateway_upstream_in_flight gauge\n"
         text += "# TYPE martlet_gateway_upstream_up gauge\n"
+        text += "# TYPE martlet_gateway_pool_waiting gauge\n"
+        text += "# TYPE martlet_gateway_pool_places gauge\n"
+        for pool in pools {
+            let crowd = pool.crowd
+            let label = "pool=\"\(escaped(pool.name))\""
+            text += "martlet_gateway_pool_waiting{\(label)} \(crowd.waiting)\n"
+            text += "martlet_gateway_pool_places{\(label)} \(crowd.places)\n"
+        }
         for pool in pools {
             for member in pool.report() {
                 let labels = "pool=\"\(escaped(pool.name))\",upstream=\"\(escaped(member.name))\""

@@ -41,6 +41,7 @@ final class UsageLedger: Sendable {
                 "input_tokens": .integer(Int64(values.input)),
                 "output_tokens": .integer(Int64(values.output)),
                 "estimated_requests": .integer(Int64(values.estimated)),
+                "cached_requests": .integer(Int64(values.cached)),
                 "cost": .number(Double(values.cost) / 1e12),
             ]
         }
@@ -56,6 +57,8 @@ final class UsageAccount: Sendable {
         var output = 0
         /// Requests whose upstream did not say what they used.
         var estimated = 0
+        /// Requests that a kept answer served: they cost nothing.
+        var cached = 0
         /// In millionths of a millionth of the currency's unit.
         var cost: Int64 = 0
     }
@@ -69,6 +72,13 @@ final class UsageAccount: Sendable {
     }
 
     var values: Values { state.withLock { $0 } }
+
+    func addCached() {
+        state.withLock { values in
+            values.requests += 1
+            values.cached += 1
+        }
+    }
 
     func add(_ usage: TokenUsage) {
         state.withLock { values in

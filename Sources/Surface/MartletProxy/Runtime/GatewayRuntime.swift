@@ -27,8 +27,13 @@ final class GatewayRuntime: Sendable {
     /// Whether rules ask for members of the body other than the model.
     let needsBody: Bool
     let keyLimiters: [Limiter?]
-    let tenantLimiters: [Limiter?]
+    /// By name.
+    let tenantLimiters: [String: Limiter]
     let modelLimiters: [Limiter?]
+    /// By model.
+    let caches: [AnswerCache?]
+    /// By issuer, as in the access table.
+    let tokenKeys: [TokenKeys]
 
     /// - Parameters:
     ///   - hasModels: the process serves models itself, for upstreams with `local`.
@@ -72,6 +77,10 @@ final class GatewayRuntime: Sendable {
             if case .field = $0 { return true }
             return false
         }
+        tokenKeys = access.issuers.map { issuer in
+            previous?.tokenKeys.first { $0.source == issuer.source } ?? TokenKeys(issuer)
+        }
+        caches = GatewayRuntime.caches(tables, previous)
         (keyLimiters, tenantLimiters, modelLimiters) = GatewayRuntime.limiters(
             tables, previous, now)
     }
@@ -94,14 +103,29 @@ final class GatewayRuntime: Sendable {
         }
     }
 
+    private static func caches(
+        _ tables: RoutingTables, _ previous: GatewayRuntime?
+    ) -> [AnswerCache?] {
+        var known: [String: AnswerCache] = [:]
+        for (index, model) in (previous?.snapshot.tables.models ?? []).enumerated() {
+            known[model.name] = previous?.caches[index]
+        }
+        return tables.models.map { model in
+            guard let policy = model.cache else { return nil }
+            if let same = known[model.name], same.policy == policy { return same }
+            return AnswerCache(policy)
+        }
+    }
+
     private static func limiters(
         _ tables: RoutingTables, _ previous: GatewayRuntime?, _ now: MonotonicInstant
-    ) -> ([Limiter?], [Limiter?], [Limiter?]) {
+    ) -> ([Limiter?], [String: Limiter], [Limiter?]) {
         var known: [String: Limiter] = [:]
         if let previous {
-            for limiter in previous.keyLimiters + previous.tenantLimiters + previous.modelLimiters {
+            for limiter in previous.keyLimiters + previous.modelLimiters {
                 if let limiter { known[limiter.name] = limiter }
             }
+            for limiter in previous.tenantLimiters.values { known[limiter.name] = limiter }
         }
         func limiter(_ name: String, _ policy: LimitPolicy?) -> Limiter? {
             guard let policy else { return nil }
@@ -111,13 +135,14 @@ final class GatewayRuntime: Sendable {
             return new
         }
         let access = tables.access
-        let tenants = Dictionary(
-            access.tenants.map { ($0.name, $0.limits) }, uniquingKeysWith: { first, _ in first })
+        var tenants: [String: Limiter] = [:]
+        for (name, policy) in access.tenants { tenants[name] = limiter("tenant/\(name)", policy) }
         return (
-            access.keys.map { limiter("key/\($0.name)", $0.limits ?? access.standardLimits) },
-            access.keys.map { key in
-                key.tenant.flatMap { limiter("tenant/\($0)", tenants[$0]) }
-            },
+            access.keys.map { limiter("key/\($0.name)", $0.limits ?? access.standardLimits) }
+                + access.issuers.map {
+                    limiter("key/jwt/\($0.name)", $0.limits ?? access.standardLimits)
+                },
+            tenants,
             tables.models.map { limiter("model/\($0.name)", $0.limits) }
         )
     }

@@ -9,12 +9,26 @@ internal import Synchronization
 final class Limiter: Sendable {
     let name: String
     let policy: LimitPolicy
+    /// The name under which replicas share it: a changed policy is another limit.
+    let sharedName: String
     private let state: Mutex<LimitState>
+    private let shares = Mutex<(count: Int, limiter: Limiter)?>(nil)
 
     init(name: String, policy: LimitPolicy, at now: MonotonicInstant) {
         self.name = name
         self.policy = policy
+        sharedName = "\(name)#\(String(StableHash.hash("\(policy)", salt: 7), radix: 36))"
         state = Mutex(LimitState(policy: policy, at: now))
+    }
+
+    /// One of so many equal parts, for while replicas cannot agree.
+    func share(of count: Int, at now: MonotonicInstant) -> Limiter {
+        shares.withLock { shares in
+            if let (known, limiter) = shares, known == count { return limiter }
+            let limiter = Limiter(name: name, policy: policy.divided(by: count), at: now)
+            shares = (count, limiter)
+            return limiter
+        }
     }
 
     func admit(
@@ -59,24 +73,16 @@ struct LimitHolds: ~Copyable {
     private var model: LimitHold?
 
     /// - Throws: `LimitRefusal` of the first limit that refuses; nothing is held then.
-    init(
-        key keyLimiter: Limiter?, tenant tenantLimiter: Limiter?, model modelLimiter: Limiter?,
-        outputTokens: Int?, inputTokens: Int, at now: MonotonicInstant
-    ) throws(LimitRefusal) {
-        func tokens(_ limiter: Limiter) -> Int {
-            let output = outputTokens ?? limiter.policy.reservedOutput
-            let (sum, overflow) = inputTokens.addingReportingOverflow(output)
-            return overflow ? Int.max : sum
-        }
-        if let keyLimiter {
-            key = try LimitHold(keyLimiter, tokens: tokens(keyLimiter), at: now)
+    init(_ demand: LimitDemand, at now: MonotonicInstant) throws(LimitRefusal) {
+        if let limiter = demand.key {
+            key = try LimitHold(limiter, tokens: demand.tokens(at: limiter), at: now)
         }
         do throws(LimitRefusal) {
-            if let tenantLimiter {
-                tenant = try LimitHold(tenantLimiter, tokens: tokens(tenantLimiter), at: now)
+            if let limiter = demand.tenant {
+                tenant = try LimitHold(limiter, tokens: demand.tokens(at: limiter), at: now)
             }
-            if let modelLimiter {
-                model = try LimitHold(modelLimiter, tokens: tokens(modelLimiter), at: now)
+            if let limiter = demand.model {
+                model = try LimitHold(limiter, tokens: demand.tokens(at: limiter), at: now)
             }
         } catch {
             settle(usedTokens: 0, at: now)

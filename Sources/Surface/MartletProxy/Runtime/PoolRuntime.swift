@@ -15,7 +15,20 @@ final class PoolRuntime: Sendable {
         var member: Int
         var pass: CircuitBreaker.Pass
         var began: MonotonicInstant
+        fileprivate var adaptive: AdaptiveConcurrency.Pass?
     }
+
+    /// How an attempt may begin.
+    enum Beginning {
+        case attempt(Attempt)
+        /// All places are taken; `queue` waits for one.
+        case full
+        /// Nobody can be asked.
+        case nobody
+    }
+
+    /// Called on any thread, once: true with a place, false when it was given to somebody else.
+    typealias Wake = @Sendable (Bool) -> Void
 
     private struct Health {
         var isWell = true
@@ -31,7 +44,22 @@ final class PoolRuntime: Sendable {
         var outliers: OutlierEjection
         var budget: RetryBudget
         var health: [Health]
-        var inFlight = 0
+        var places: PriorityBulkhead
+        var adaptive: AdaptiveConcurrency?
+        var waiting: [PriorityBulkhead.Ticket: Wake] = [:]
+
+        /// Hands free places on.
+        mutating func grant(at now: MonotonicInstant) -> [Wake] {
+            var wakes: [Wake] = []
+            while let ticket = places.next(at: now) {
+                if let wake = waiting.removeValue(forKey: ticket) {
+                    wakes.append(wake)
+                } else {
+                    places.release()
+                }
+            }
+            return wakes
+        }
     }
 
     let name: String
@@ -63,34 +91,104 @@ final class PoolRuntime: Sendable {
                 outliers: OutlierEjection(
                     upstreams: members.count, policy: policy.outliers, at: now),
                 budget: RetryBudget(policy: policy.retries),
-                health: members.map { Health(isWell: $0.0.canBeAsked) }))
+                health: members.map { Health(isWell: $0.0.canBeAsked) },
+                places: PriorityBulkhead(policy: policy.bulkhead),
+                adaptive: policy.adaptive.map { AdaptiveConcurrency(policy: $0) }))
     }
 
-    /// Chooses a member and takes leave to ask it; nil when none can be asked.
+    /// Chooses a member and takes leave to ask it, if there is a place at once; nil when not.
     func begin(
         _ choice: PoolState.Choice, tried: TriedMembers, isFirst: Bool, at now: MonotonicInstant,
         using random: inout SeededRandom
     ) -> Attempt? {
-        state.withLock { state -> Attempt? in
-            guard state.inFlight < policy.bulkhead.concurrencyMax else { return nil }
+        let beginning = begin(
+            choice, tried: tried, isFirst: isFirst, holdsPlace: false, priority: .low, at: now,
+            using: &random)
+        if case .attempt(let attempt) = beginning { return attempt }
+        return nil
+    }
+
+    /// Chooses a member and takes leave to ask it.
+    ///
+    /// - Parameter holdsPlace: a place was granted before (`queue`).
+    func begin(
+        _ choice: PoolState.Choice, tried: TriedMembers, isFirst: Bool, holdsPlace: Bool,
+        priority: RequestPriority, at now: MonotonicInstant, using random: inout SeededRandom
+    ) -> Beginning {
+        var wakes: [Wake] = []
+        let beginning = state.withLock { state -> Beginning in
             if isFirst { state.budget.recordRequest(at: now) }
-            state.outliers.advance(to: now)
-            for member in members.indices {
-                let health = state.health[member]
-                state.pool.setUp(
-                    member,
-                    health.isWell && !health.isDraining && health.restsUntil <= now
-                        && !state.outliers.isEjected(member)
-                        && state.breakers[member].isReady(at: now),
-                    at: now)
+            if !holdsPlace {
+                if let limit = state.adaptive?.limit {
+                    state.places.concurrencyMax = min(limit, policy.bulkhead.concurrencyMax)
+                }
+                guard state.places.takeFree(priority) else { return .full }
             }
-            guard let member = state.pool.pick(choice, tried: tried, at: now, using: &random),
-                case .admitted(let pass) = state.breakers[member].admit(at: now)
-            else { return nil }
-            state.pool.begin(member)
-            state.inFlight += 1
-            return Attempt(member: member, pass: pass, began: now)
+            let attempt = choose(choice, tried, &state, at: now, using: &random)
+            if let attempt { return .attempt(attempt) }
+            state.places.release()
+            wakes = state.grant(at: now)
+            return .nobody
         }
+        for wake in wakes { wake(true) }
+        return beginning
+    }
+
+    /// Waits for a place, behind those that are as urgent: `wake` says when there is one, or that
+    /// there will be none.
+    func queue(
+        _ priority: RequestPriority, at now: MonotonicInstant, wake: @escaping Wake
+    ) -> PriorityBulkhead.Answer {
+        var shed: Wake?
+        let answer = state.withLock { state in
+            let answer = state.places.acquire(priority, at: now)
+            if case .waiting(let ticket, _, let loser) = answer {
+                state.waiting[ticket] = wake
+                shed = loser.flatMap { state.waiting.removeValue(forKey: $0) }
+            }
+            return answer
+        }
+        shed?(false)
+        return answer
+    }
+
+    /// Whoever waited does no more; false when a place is on its way.
+    func stopWaiting(_ ticket: PriorityBulkhead.Ticket) -> Bool {
+        state.withLock { state in
+            state.waiting[ticket] = nil
+            return state.places.cancel(ticket)
+        }
+    }
+
+    /// A place that was granted is not used.
+    func leave(at now: MonotonicInstant) {
+        let wakes = state.withLock { state in
+            state.places.release()
+            return state.grant(at: now)
+        }
+        for wake in wakes { wake(true) }
+    }
+
+    private func choose(
+        _ choice: PoolState.Choice, _ tried: TriedMembers, _ state: inout State,
+        at now: MonotonicInstant, using random: inout SeededRandom
+    ) -> Attempt? {
+        state.outliers.advance(to: now)
+        for member in members.indices {
+            let health = state.health[member]
+            state.pool.setUp(
+                member,
+                health.isWell && !health.isDraining && health.restsUntil <= now
+                    && !state.outliers.isEjected(member)
+                    && state.breakers[member].isReady(at: now),
+                at: now)
+        }
+        guard let member = state.pool.pick(choice, tried: tried, at: now, using: &random),
+            case .admitted(let pass) = state.breakers[member].admit(at: now)
+        else { return nil }
+        state.pool.begin(member)
+        return Attempt(
+            member: member, pass: pass, began: now, adaptive: state.adaptive?.admit(at: now))
     }
 
     /// Reports how an attempt ended.
@@ -98,9 +196,21 @@ final class PoolRuntime: Sendable {
         _ attempt: Attempt, _ outcome: CircuitBreaker.Outcome, restsFor rest: Duration? = nil,
         at now: MonotonicInstant
     ) {
-        state.withLock { state in
+        let wakes = state.withLock { state in
             state.pool.finish(attempt.member)
-            state.inFlight -= 1
+            if let pass = attempt.adaptive {
+                if outcome == .neutral {
+                    state.adaptive?.withdraw(pass)
+                } else {
+                    state.adaptive?.finish(
+                        pass, took: attempt.began.duration(to: now), isDrop: outcome == .failure,
+                        at: now)
+                }
+                if let limit = state.adaptive?.limit {
+                    state.places.concurrencyMax = min(limit, policy.bulkhead.concurrencyMax)
+                }
+            }
+            state.places.release()
             state.breakers[attempt.member].record(
                 attempt.pass, outcome, took: attempt.began.duration(to: now), at: now)
             if outcome != .neutral {
@@ -110,7 +220,9 @@ final class PoolRuntime: Sendable {
             if let rest {
                 state.health[attempt.member].restsUntil = now.advanced(by: rest)
             }
+            return state.grant(at: now)
         }
+        for wake in wakes { wake(true) }
     }
 
     /// Takes leave for one retry out of the pool's budget.
@@ -118,9 +230,9 @@ final class PoolRuntime: Sendable {
         state.withLock { $0.budget.takeRetry(at: now) }
     }
 
-    /// Whether the pool has all the requests that it may have.
-    var isFull: Bool {
-        state.withLock { $0.inFlight >= policy.bulkhead.concurrencyMax }
+    /// Requests that wait for a place, and how many places there are now.
+    var crowd: (waiting: Int, places: Int) {
+        state.withLock { ($0.places.waitingCount, $0.places.concurrencyMax) }
     }
 
     // MARK: Load

@@ -38,9 +38,14 @@ public final class GatewayServer: Service {
             if case .remote(let scheme, _, _, _) = $0.address { return scheme.hasSuffix("s") }
             return false
         }
+        let state = snapshot.tables.state
+        let clientTLS =
+            needsTLS || state?.isEncrypted ?? false || GatewayServer.fetchesKeys(snapshot)
+            ? try GatewayServer.makeClientTLS() : nil
         shared = ProxyShared(
-            store: store, logger: logger,
-            clientTLS: needsTLS ? try GatewayServer.makeClientTLS() : nil, local: local)
+            store: store, logger: logger, clientTLS: clientTLS, local: local,
+            budgets: try BudgetLedger(path: snapshot.tables.budgetFile),
+            replicas: state.map { ReplicaState($0, tls: clientTLS?.http1, secrets: secrets) })
         self.file = file.map { ConfigurationFile(path: $0, store: store, logger: logger) }
     }
 
@@ -71,10 +76,17 @@ public final class GatewayServer: Service {
         let states = loops
         let boxes = Array(states.values)
         shared.set(loops: boxes)
+        if let replicas = shared.replicas {
+            for (number, box) in boxes.enumerated() {
+                box.eventLoop.execute { box.value.join(replicas, number: number) }
+            }
+        }
         if let first = boxes.first {
             first.eventLoop.execute {
                 HealthChecker(first.value).start()
                 LoadPoller(first.value).start()
+                TokenKeyKeeper(first.value).start()
+                BudgetKeeper(first.value).start()
             }
             shared.variants.start(on: first.eventLoop)
         }
@@ -145,6 +157,7 @@ public final class GatewayServer: Service {
         for loop in state.loops { loop.eventLoop.execute { loop.value.closeAll() } }
         try? await group.shutdownGracefully()
         shared.variants.save()
+        shared.budgets.save(shared.logger)
     }
 
     // MARK: TLS
@@ -160,10 +173,25 @@ public final class GatewayServer: Service {
             var configuration = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain, privateKey: .privateKey(secret))
             configuration.applicationProtocols = ["h2", "http/1.1"]
+            if let authorities = listen.clientAuthorities {
+                // Whoever has no certificate of these does not get past the handshake.
+                configuration.trustRoots = .certificates(
+                    try NIOSSLCertificate.fromPEMFile(authorities))
+                configuration.certificateVerification = .noHostnameVerification
+            }
             return try NIOSSLContext(configuration: configuration)
         } catch {
             throw ProxyError(
                 .badCertificate, "certificate '\(certificate)', key '\(key)': \(error)")
+        }
+    }
+
+    private static func fetchesKeys(_ snapshot: RoutingSnapshot) -> Bool {
+        snapshot.tables.access.issuers.contains { issuer in
+            guard case .remote(let address) = issuer.source,
+                case .remote(let scheme, _, _, _) = address
+            else { return false }
+            return scheme.hasSuffix("s")
         }
     }
 
@@ -179,12 +207,13 @@ public final class GatewayServer: Service {
 /// Why the gateway cannot run.
 public struct ProxyError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
-        private enum Value { case cannotListen, badCertificate, badAddress, noAnswer }
+        private enum Value { case cannotListen, badCertificate, badAddress, noAnswer, badState }
         private let value: Value
         public static let cannotListen = Code(value: .cannotListen)
         public static let badCertificate = Code(value: .badCertificate)
         public static let badAddress = Code(value: .badAddress)
         public static let noAnswer = Code(value: .noAnswer)
+        public static let badState = Code(value: .badState)
     }
 
     public let code: Code

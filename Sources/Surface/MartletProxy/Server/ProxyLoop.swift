@@ -15,6 +15,9 @@ final class ProxyLoop {
     let metrics = LoopMetrics()
     /// Requests that are being asked of a candidate as well.
     var shadowsInFlight = 0
+    /// What replicas agree on.
+    @safe @exclusivity(unchecked) var state: any SharedState = InProcessState()
+    private var redis: RedisLink?
     /// Heads and pieces of bodies are put together here; empty between events.
     @safe @exclusivity(unchecked) var scratch: [UInt8] = []
     /// Filled for each decision.
@@ -27,6 +30,7 @@ final class ProxyLoop {
     private struct AccountPlace: Hashable {
         var key: Int
         var version: Int
+        var tenant: String?
     }
     @safe @exclusivity(unchecked) private var accounts: [AccountPlace: UsageAccount] = [:]
     @safe @exclusivity(unchecked) private var accountsFor: ObjectIdentifier?
@@ -46,6 +50,16 @@ final class ProxyLoop {
         (cached, generation) = shared.store.load()
         takeUpstreams()
         scheduleSweep()
+    }
+
+    /// Joins the other replicas, as the loop of that number.
+    func join(_ replicas: ReplicaState, number: Int) {
+        let link = RedisLink(
+            replicas.configuration, address: replicas.address, password: replicas.password,
+            process: replicas.process, loop: self)
+        state = RedisState(link, number: number, loop: self)
+        redis = link
+        link.start()
     }
 
     /// The runtime in force.
@@ -101,18 +115,20 @@ final class ProxyLoop {
     }
 
     /// Where a caller's use of a version is added up.
-    func account(_ key: Int?, _ version: Int, _ runtime: GatewayRuntime) -> UsageAccount {
+    func account(
+        _ key: Int?, _ version: Int, tenant: String? = nil, _ runtime: GatewayRuntime
+    ) -> UsageAccount {
         if accountsFor != ObjectIdentifier(runtime) {
             accountsFor = ObjectIdentifier(runtime)
             accounts.removeAll(keepingCapacity: true)
         }
-        let place = AccountPlace(key: key ?? -1, version: version)
+        let place = AccountPlace(key: key ?? -1, version: version, tenant: tenant)
         if let known = accounts[place] { return known }
         let tables = runtime.snapshot.tables
         let found = shared.ledger.account(
             UsageLedger.Holder(
                 key: key.map { runtime.access.keys[$0].name },
-                tenant: key.flatMap { runtime.access.keys[$0].tenant },
+                tenant: tenant ?? key.flatMap { runtime.access.keys[$0].tenant },
                 model: tables.models[tables.versions[version].model].name,
                 version: tables.versions[version].label),
             price: tables.versions[version].price)
@@ -158,5 +174,6 @@ final class ProxyLoop {
         for client in Array(clients.values) { client.abort() }
         for link in Array(links.values) { link.close() }
         for connections in upstreams { connections.closeIdle() }
+        redis?.stop()
     }
 }

@@ -33,7 +33,10 @@ final class ProxyShared: Sendable {
     let clientTLS: UpstreamTLS?
     /// The process's own models.
     let local: (any LocalService)?
+    /// Where replicas share what they must agree on.
+    let replicas: ReplicaState?
     let ledger = UsageLedger()
+    let budgets: BudgetLedger
     let comparisons = ComparisonLedger()
     let variants: Variants
     let semantic = SemanticCaches()
@@ -43,7 +46,7 @@ final class ProxyShared: Sendable {
 
     init(
         store: RuntimeStore, logger: Logger, clientTLS: UpstreamTLS?,
-        local: (any LocalService)?
+        local: (any LocalService)?, budgets: BudgetLedger, replicas: ReplicaState?
     ) {
         self.local = local
         listen = store.load().runtime.snapshot.tables.listen
@@ -52,6 +55,8 @@ final class ProxyShared: Sendable {
         variants = Variants(store: store, logger: logger)
         waits = ProxyWaits(listen)
         self.clientTLS = clientTLS
+        self.budgets = budgets
+        self.replicas = replicas
     }
 
     /// All event loops' states, for whoever visits them.

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import MartletBase
+internal import MartletGateway
+internal import MartletResilience
+internal import NIOCore
+
+/// What a request waits for at the shared state.
+enum StateQuestion {
+    case limits(LimitDemand, version: Int)
+    case cache
+}
+
+extension ClientConnection: SharedStateUser {
+    /// Asks the limits; goes on at once, or when they have answered.
+    func askLimits(_ demand: LimitDemand, version: Int, _ runtime: GatewayRuntime) {
+        exchange.attemptNumber &+= 1
+        let admission = loop.state.admit(
+            demand, at: exchange.began, for: self, number: exchange.attemptNumber)
+        guard let admission = take(admission, version, runtime) else { return }
+        _ = consume admission
+        asking = .limits(demand, version: version)
+        waitForState()
+    }
+
+    /// nil: the request has gone on, or has been refused.
+    private func take(
+        _ admission: consuming Admission, _ version: Int, _ runtime: GatewayRuntime
+    ) -> Admission? {
+        switch consume admission {
+        case .admitted(let admitted):
+            holds = consume admitted
+            proceed(version, runtime)
+            return nil
+        case .refused(let refusal):
+            refuse(refusal)
+            return nil
+        case .asked: return .asked
+        }
+    }
+
+    func waitForState() {
+        exchange.stage = .waiting
+        let until = shared.time.now().advanced(by: loop.state.wait)
+        wait(.attempt, until: min(until, exchange.deadline.instant))
+    }
+
+    /// The shared state takes too long. False when nothing is asked of it.
+    func stateIsLate() -> Bool {
+        guard let question = asking else { return false }
+        asking = nil
+        loop.state.isLate()
+        exchange.attemptNumber &+= 1
+        switch question {
+        case .limits(let demand, let version): goByShare(demand, version)
+        case .cache: missed()
+        }
+        return true
+    }
+
+    private func goByShare(_ demand: LimitDemand, _ version: Int) {
+        guard let runtime = exchange.runtime else { return }
+        let admission = loop.state.admitByShare(demand, at: shared.time.now())
+        _ = take(admission, version, runtime)
+    }
+
+    func limitsHaveAnswered(_ answer: LimitAnswer, _ number: UInt64) -> Bool {
+        guard number == exchange.attemptNumber, exchange.stage == .waiting, isInRequest,
+            case .limits(let demand, let version)? = asking, let runtime = exchange.runtime
+        else { return false }
+        asking = nil
+        waitForNothing()
+        switch answer {
+        case .admitted(let hold):
+            holds = RequestHolds(local: nil, shared: hold)
+            proceed(version, runtime)
+        case .refused(let refusal): refuse(refusal)
+        case .unavailable: goByShare(demand, version)
+        }
+        return true
+    }
+
+    func sharedCacheHasAnswered(_ answer: CachedAnswer?, age: Duration, _ number: UInt64) {
+        guard number == exchange.attemptNumber, exchange.stage == .waiting, isInRequest,
+            case .cache? = asking
+        else { return }
+        asking = nil
+        waitForNothing()
+        if let answer, takeShared(answer, age: age) { return }
+        missed()
+    }
+
+    private func missed() {
+        loop.metrics.cacheMisses += 1
+        beginAttempts()
+    }
+}
