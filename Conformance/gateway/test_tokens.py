@@ -248,6 +248,16 @@ def test_no_keys_yet(server, tmp_path):
     gateway.stop()
 
 
+def test_secrets(tokened):
+    """Nothing of a token shows in logs, metrics, answers or the admin API: neither a good one's nor a bad one's."""
+    good, bad = token(sub="subject-SECRET"), token(key=make("P-256"), sub="subject-SECRET")
+    seen = ask(tokened, good).text + ask(tokened, bad).text + ask(tokened, good, "none").text
+    seen += tokened.log.read_text() + tokened.get("/metrics") + tokened.get("/admin/usage") + tokened.get("/admin/upstreams")
+    for part in good.split(".")[1:] + bad.split(".")[1:] + ["SECRET"] + list(SECRETS.values()):
+        assert part not in seen
+    assert len(seen) > 1000
+
+
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mtls")

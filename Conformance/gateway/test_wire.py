@@ -165,3 +165,40 @@ def test_idle_flood(gateway):
     assert gateway.rss() < 150, before
     for link in links:
         link.close()
+
+
+def pour(gateway, start, piece, most):
+    """Sends a piece again and again: how many bytes were taken, and what was answered."""
+    with socket.create_connection(("127.0.0.1", gateway.port), 5) as link:
+        link.settimeout(5)
+        link.sendall(start)
+        sent = 0
+        try:
+            while sent < most:
+                link.sendall(piece)
+                sent += len(piece)
+        except OSError:
+            pass
+        try:
+            return sent, link.recv(65536)
+        except OSError:
+            return sent, b""
+
+
+def test_floods(gateway, case):
+    with case("bodies and headers without an end") as row:
+        before = gateway.rss()
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        # Refused at the bound; what still comes is thrown away for two seconds, so that the answer can be read.
+        times = []
+        for start, piece, status in (
+                (post(CHUNKED, b""), chunk, b" 413 "),
+                (b"POST / HTTP/1.1\r\n", b"X-A: " + b"a" * 4000 + b"\r\n", b" 431 "),
+                (post(CHUNKED, b"10\r\n" + BODY + b"\r\n0\r\n"), b"X-T: " + b"a" * 4000 + b"\r\n", b" 400 ")):
+            begin = time.monotonic()
+            _, answer = pour(gateway, start, piece, 20_000_000_000)
+            times.append(time.monotonic() - begin)
+            assert times[-1] < 5 and (not answer or status in answer), answer
+        grown = gateway.rss() - before
+        row.saw = f"413, 431, 400 and the end after {max(times):.1f} s; the gateway grew by {max(grown, 0):.0f} MiB"
+    assert grown < 64 and not gateway.a.requests

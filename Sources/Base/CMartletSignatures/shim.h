@@ -50,7 +50,8 @@ static inline int martlet_verifies(
 }
 
 static inline size_t martlet_add_name(
-    char *out, size_t used, size_t capacity, const char *kind, const unsigned char *text, int count) {
+    char *out, size_t used, size_t capacity, const char *kind, const unsigned char *text,
+    int count) {
     size_t prefix = strlen(kind);
     if (count <= 0 || used + prefix + (size_t)count + 1 > capacity) return used;
     // A name with a line end or a zero in it could pass for another.
@@ -63,7 +64,7 @@ static inline size_t martlet_add_name(
     return used + prefix + (size_t)count + 1;
 }
 
-// A certificate's names, a line each: "CN=…", "DNS:…", "URI:…", "email:…". The count of bytes.
+// A certificate's names, a line each: CN=x, DNS:x, URI:x, email:x. The count of bytes.
 static inline size_t martlet_certificate_names(
     const unsigned char *der, long count, char *out, size_t capacity) {
     const unsigned char *cursor = der;

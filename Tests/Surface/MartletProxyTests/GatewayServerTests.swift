@@ -135,21 +135,29 @@ struct GatewayServerTests {
         }
     }
 
-    @Test("a client that goes takes its upstream request with it")
+    @Test("a client that goes takes its upstream request with it, within 50 ms")
     func cancels() async throws {
-        try await withGateway([[.silence]]) { client, upstreams, _ in
-            try await client.post("/v1/embeddings", #"{"model":"m"}"#)
-            for _ in 0..<200 where upstreams[0].requests.isEmpty {
-                try await Task.sleep(for: .milliseconds(1))
+        try await withGateway([[.silence]]) { first, upstreams, port in
+            await first.close()
+            var times: [Duration] = []
+            // The clocks are read on the event loops: a test's own task may not run for a second
+            // while other suites have the cooperative pool. They have the processors too, so one
+            // of a few tries has to hold; without cancelling none would within the 400 ms that an
+            // attempt may take.
+            for turn in 0..<5 where times.min() ?? .seconds(1) >= .milliseconds(50) {
+                let client = try await TestClient.connect(port: port)
+                try await client.post("/v1/embeddings", #"{"model":"m"}"#)
+                for _ in 0..<1_000 where upstreams[0].requests.count <= turn {
+                    try await Task.sleep(for: .milliseconds(1))
+                }
+                let left = try await client.closeNow()
+                for _ in 0..<5_000 where upstreams[0].closings.count <= turn {
+                    try await Task.sleep(for: .milliseconds(1))
+                }
+                let closing = try #require(upstreams[0].closings.dropFirst(turn).first)
+                times.append(left.duration(to: closing))
             }
-            let clock = ContinuousClock()
-            let start = clock.now
-            await client.close()
-            while upstreams[0].closedConnections == 0, clock.now - start < .seconds(5) {
-                try await Task.sleep(for: .milliseconds(1))
-            }
-            // Conformance/gateway holds it to 50 ms; here other suites have the processors too.
-            #expect(clock.now - start < .seconds(2))
+            #expect(times.min() ?? .seconds(1) < .milliseconds(50), "\(times)")
         }
     }
 

@@ -21,7 +21,7 @@ final class ScriptedUpstream: Sendable {
     private struct State {
         var script: [Reply]
         var requests: [String] = []
-        var closed = 0
+        var closings: [ContinuousClock.Instant] = []
     }
 
     private let state: Mutex<State>
@@ -51,7 +51,9 @@ final class ScriptedUpstream: Sendable {
     }
 
     var requests: [String] { state.withLock { $0.requests } }
-    var closedConnections: Int { state.withLock { $0.closed } }
+    var closedConnections: Int { state.withLock { $0.closings.count } }
+    /// When connections ended, read on the event loop that saw it.
+    var closings: [ContinuousClock.Instant] { state.withLock { $0.closings } }
 
     func stop() async { try? await listener.close() }
 
@@ -62,7 +64,7 @@ final class ScriptedUpstream: Sendable {
         }
     }
 
-    fileprivate func hasClosed() { state.withLock { $0.closed += 1 } }
+    fileprivate func hasClosed() { state.withLock { $0.closings.append(.now) } }
 
     fileprivate final class Holder: Sendable {
         let box: Mutex<ScriptedUpstream?>
@@ -152,6 +154,16 @@ final class TestClient: Sendable {
     }
 
     func close() async { try? await channel.close() }
+
+    /// Closes; when that was, read on the event loop that does it.
+    func closeNow() async throws -> ContinuousClock.Instant {
+        let channel = channel
+        return try await channel.eventLoop.submit {
+            let now = ContinuousClock.Instant.now
+            channel.close(promise: nil)
+            return now
+        }.get()
+    }
 
     /// Everything received, once it contains `mark` or the connection has ended.
     func receive(until mark: String) async throws -> String {

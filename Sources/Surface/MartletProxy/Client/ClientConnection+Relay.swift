@@ -319,7 +319,6 @@ extension ClientConnection: UpstreamUser {
         exchange.hasClientLeft = true
         exchange.isCut = true
         caching?.isGone = true
-        forgetPlace()
         if exchange.status == 0 { exchange.status = 499 }
         giveUpAttempt(.neutral)
         exchange.stage = .over

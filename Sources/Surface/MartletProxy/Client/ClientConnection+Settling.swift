@@ -10,6 +10,8 @@ extension ClientConnection {
     /// The exchange is over: limits get back what was not used, accounts and metrics what was.
     func settle() {
         let now = shared.time.now()
+        asking = nil
+        forgetPlace()
         let usage = usage()
         if let held = holds.take() {
             let used = (usage?.total ?? 0).addingReportingOverflow(exchange.usedBefore)

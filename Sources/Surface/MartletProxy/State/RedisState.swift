@@ -101,6 +101,9 @@ final class RedisState: SharedState {
         do throws(LimitRefusal) {
             let local = try LimitHolds(share, at: now)
             let limits = demand.limiters.map { (limiter: $0, reserved: 0) }
+            for limiter in demand.limiters {
+                accounts[name(limiter), default: Account(limiter: limiter)].requestsOwed += 1
+            }
             return .admitted(
                 RequestHolds(local: local, shared: SharedHold(limits: limits, isShare: true)))
         } catch { return .refused(error) }
@@ -113,8 +116,8 @@ final class RedisState: SharedState {
         guard let shared = holds.shared else { return }
         if shared.isShare {
             for (limiter, _) in shared.limits {
-                accounts[name(limiter), default: Account(limiter: limiter)].requestsOwed += 1
-                accounts[name(limiter)]?.tokensOwed += usedTokens
+                accounts[name(limiter), default: Account(limiter: limiter)].tokensOwed +=
+                    usedTokens
             }
             if link.isReady { chargeOwed() }
             return
