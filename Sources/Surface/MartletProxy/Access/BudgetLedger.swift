@@ -69,9 +69,7 @@ final class BudgetLedger: Sendable {
         do {
             var file = try FileReplacement(path: path)
             let bytes = book.json.serialized()
-            try unsafe bytes.withUnsafeBytes { bytes throws(StorageError) in
-                try unsafe file.append(bytes)
-            }
+            try unsafe bytes.withUnsafeBytes { try unsafe file.append($0) }
             try file.commit()
         } catch {
             state.withLock { $0.isChanged = true }
