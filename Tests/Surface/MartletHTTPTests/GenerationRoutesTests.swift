@@ -10,6 +10,7 @@ internal import MartletTesting
 internal import MartletWire
 internal import Synchronization
 internal import Testing
+internal import Tracing
 
 /// A server with one scripted language model, "twin".
 struct TwinServer {
@@ -82,6 +83,28 @@ struct TwinServer {
 
 @Suite("Generation routes", .serialized)
 struct GenerationRoutesTests {
+    @Test("a generation's spans tell its waiting, prompt and answer apart")
+    func spans() async throws {
+        let tracer = RecordingTracer()
+        try await tracer.scoped {
+            try await TwinServer.with { twin in
+                _ = try twin.post(
+                    "/v1/completions", #"{"model":"twin","prompt":"hello","max_tokens":5}"#)
+                #expect(
+                    try await twin.eventually {
+                        tracer.spans.contains { $0.name == "generation.decode" }
+                    })
+            }
+        }
+        let stages = ["generation.queue", "generation.prefill", "generation.decode"]
+        let spans = tracer.spans.filter { stages.contains($0.name) }
+        #expect(spans.map(\.name) == stages)
+        for (first, next) in zip(spans, spans.dropFirst()) { #expect(first.end == next.start) }
+        #expect(spans.allSatisfy { $0.start <= $0.end && $0.parent != nil })
+        let prompt = spans.dropFirst().first?.attributes.get("gen_ai.usage.input_tokens")
+        #expect(prompt == .int64(5))
+    }
+
     private static let chat =
         #""model":"twin","messages":[{"role":"user","content":"hello"}],"seed":3,"max_tokens":12"#
 

@@ -69,6 +69,7 @@ final class GenerationWatch: Sendable {
         metrics.ended(
             usage, reason, samples: request.options.samples, arrived: arrived, now: time.now())
         statistics.generated(usage, arrived: arrived, now: time.now())
+        tracing.recordGeneration(usage, model: model, reason: reason, context: request.context)
         receiver(.success(event))
         onEnd()
     }
