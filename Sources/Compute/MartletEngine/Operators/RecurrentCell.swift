@@ -85,8 +85,11 @@ struct RecurrentCell: Sendable {
                     form.isBatchFirst
                     ? (entry * form.length + token) * form.directions + direction
                     : (token * form.directions + direction) * form.batch + entry
-                for index in 0..<form.hidden {
-                    y[place * form.hidden + index] = isActive ? h[entry * form.hidden + index] : 0
+                if isActive {
+                    y.copy(
+                        h, from: entry * form.hidden, to: place * form.hidden, length: form.hidden)
+                } else {
+                    for index in 0..<form.hidden { y[place * form.hidden + index] = 0 }
                 }
             }
         }
@@ -138,7 +141,7 @@ struct RecurrentCell: Sendable {
         let from = (token * form.batch + entry) * form.rows
         let summed = form.kind == .gru ? 2 * hidden : form.rows
         // The sums take the products' place.
-        for index in 0..<summed { product[base + index] += gate[from + index] }
+        add(gate, from, to: product, base, count: summed)
         switch form.kind {
         case .rnn:
             activate(run, base, 0, hidden)
@@ -148,7 +151,49 @@ struct RecurrentCell: Sendable {
         }
     }
 
+    /// target[start...] += source[from...], checked once.
+    private func add(
+        _ source: Values<Float>, _ from: Int, to target: Values<Float>, _ start: Int, count: Int
+    ) {
+        precondition(count <= source.count - from && count <= target.count - start)
+        unsafe source.withPointer(from: from) { x in
+            unsafe target.withPointer(from: start) { y in
+                for index in 0..<count { unsafe y[index] += x[index] }
+            }
+        }
+    }
+
+    /// The usual memory cell: its three gates lie side by side and are activated at once.
+    private func advancePlainMemory(_ run: ComputationRun, _ entry: Int, _ base: Int) {
+        let hidden = form.hidden
+        let (h, c, sum) = (run.floats(state), run.floats(cell), run.floats(products))
+        let first = entry * hidden
+        activate(run, base, 0, 3 * hidden)
+        activate(run, base + 3 * hidden, 1, hidden)
+        precondition(4 * hidden <= sum.count - base)
+        precondition(hidden <= c.count - first && hidden <= h.count - first)
+        unsafe sum.withPointer(from: base) { gates in
+            unsafe c.withPointer(from: first) { cell in
+                unsafe h.withPointer(from: first) { state in
+                    for index in 0..<hidden {
+                        let kept = unsafe gates[2 &* hidden &+ index] * cell[index]
+                        let value = unsafe kept + gates[index] * gates[3 &* hidden &+ index]
+                        unsafe cell[index] = value
+                        unsafe state[index] = value
+                    }
+                    unsafe apply(run, self.state, first, 2, hidden)
+                    for index in 0..<hidden {
+                        unsafe state[index] *= gates[hidden &+ index]
+                    }
+                }
+            }
+        }
+    }
+
     private func advanceMemory(_ run: ComputationRun, _ entry: Int, _ base: Int) {
+        if peepholes == nil && !form.couplesForget {
+            return advancePlainMemory(run, entry, base)
+        }
         let hidden = form.hidden
         let (h, c, sum) = (run.floats(state), run.floats(cell), run.floats(products))
         let peep = peepholes.map { run.floats($0) }

@@ -108,6 +108,38 @@ internal import Testing
         #expect(forward.contains { $0 != 0 })
     }
 
+    @Test(
+        "An LSTM without peepholes answers as one whose peepholes are zero",
+        arguments: ["forward", "reverse", "bidirectional"])
+    func plainMemory(direction: String) throws {
+        let (length, batch, width, hidden) = (6, 3, 5, 7)
+        let count = direction == "bidirectional" ? 2 : 1
+        func made(_ shape: [Int], _ seed: UInt64) throws -> Tensor {
+            try Tensor(
+                Self.random(shape.reduce(1, *), seed: seed), shape: Shape(shape) ?? Shape())
+        }
+        let x = try made([length, batch, width], 15)
+        let others: [Tensor?] = [
+            try made([count, 4 * hidden, width], 16), try made([count, 4 * hidden, hidden], 17),
+            try made([count, 8 * hidden], 18), try Tensor([6, 2, 0] as [Int32]),
+            try made([count, batch, hidden], 19), try made([count, batch, hidden], 20),
+        ]
+        let attributes: [String: AttributeValue] = [
+            "hidden_size": .int(7), "direction": .string(direction), "clip": .float(0.75),
+        ]
+        let zeros = try Tensor(
+            [Float](repeating: 0, count: count * 3 * hidden), shape: [count, 3 * hidden])
+        let plain = try OperatorTests.run(.lstm, x, others, attributes, outputs: 3)
+        let peeping = try OperatorTests.run(.lstm, x, others + [zeros], attributes, outputs: 3)
+        for (one, other) in zip(plain, peeping) {
+            let (one, other) = (
+                try one.elements(as: Float.self), try other.elements(as: Float.self)
+            )
+            #expect(zip(one, other).allSatisfy { abs($0 - $1) < 1e-6 })
+            #expect(one.contains { $0 != 0 })
+        }
+    }
+
     @Test("Scatters combine duplicates")
     func scatter() throws {
         let data = try OperatorTests.floats(1...3, [3])
