@@ -139,6 +139,8 @@ struct CodeComparisonTests {
                 "func a() async throws(E) -> B { return c as D }",
                 "func a()\nasync throws(E)\n-> B {\n return\n c\n as D }"
             ),
+            ("let a = b << 2", "let a =\n  b\n  << 2"),
+            ("@a private(set) var b = 1", "@a\nprivate(set)\nvar b = 1"),
             ("guard let a, !b else { return }", "guard\n  let a,\n  !b\nelse {\n return\n}"),
         ]
         for (one, other) in pairs {

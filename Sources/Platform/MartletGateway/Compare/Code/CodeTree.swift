@@ -105,6 +105,9 @@ struct CodeTreeBuilder {
     private static let continuing: Set<String> = [
         "else", "catch", "where", "throws", "rethrows", "async", "as", "is", "in",
     ]
+    private static let levels: Set<String> = [
+        "private", "fileprivate", "internal", "package", "public", "unowned", "nonisolated",
+    ]
     /// A line that ends so goes on.
     private static let unfinished: Set<String> = [
         "in", "try", "await", "unsafe", "guard", "let", "var", "if", "while", "for", "case",
@@ -257,7 +260,7 @@ struct CodeTreeBuilder {
     /// Whether a Swift statement ends before a token that begins a line.
     private func isOver(_ found: CodeTree, _ next: CodeToken) -> Bool {
         guard next.startsLine, let last = found.children.last, place > 0 else { return false }
-        if next.kind == .symbol, [".", "?", ">"].contains(next.text) {
+        if next.kind == .symbol, [".", "?", "<", ">"].contains(next.text) {
             return false
         }
         if next.kind == .open, next.text == "{" { return false }
@@ -273,9 +276,9 @@ struct CodeTreeBuilder {
                 || !(CodeTreeBuilder.unfinished.contains(last.text) || last.text.hasPrefix("@"))
         }
         if last.kind == .group {
-            // An attribute with arguments: what it belongs to follows.
-            let named = found.children.dropLast().last
-            return !(last.text == "(" && named?.text.hasPrefix("@") ?? false)
+            // An attribute with arguments, or `private(set)`: what it belongs to follows.
+            guard last.text == "(", let named = found.children.dropLast().last else { return true }
+            return !(named.text.hasPrefix("@") || CodeTreeBuilder.levels.contains(named.text))
         }
         guard last.kind == .symbol else { return true }
         if [",", "->", ":", "<"].contains(last.text) { return false }
