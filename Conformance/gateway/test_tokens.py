@@ -152,7 +152,7 @@ def bad_tokens():
     now = int(time.time())
     return {
         "alg: none": unsigned("none"), "alg: None": unsigned("None"), "none with a signature": unsigned("none", "AAAA"),
-        "HS256 with the public key": confused(), "expired": token(exp=now - 5), "exp is a text": token(exp=str(now + 60)) if 0 else None,
+        "HS256 with the public key": confused(), "expired": token(exp=now - 5),
         "no exp": token(exp=None), "not yet": token(nbf=now + 30), "issued in the future": token(iat=now + 300),
         "another issuer": token(iss="https://evil.example"), "no issuer": token(iss=None),
         "another audience": token(aud="elsewhere"), "no audience": token(aud=None), "unknown kid": token(headers={"kid": "x"}),
@@ -164,11 +164,10 @@ def bad_tokens():
 
 
 def test_bad_tokens(tokened):
+    tokened.a.reset()
     with Case(tokened, "bad tokens: none, HS256, expired, iss, aud, kid…") as row:
         codes = {}
         for name, secret in bad_tokens().items():
-            if secret is None:
-                continue
             answer = ask(tokened, secret)
             assert answer.status_code == 401, (name, answer.text)
             codes[name] = answer.json()["error"]["code"]

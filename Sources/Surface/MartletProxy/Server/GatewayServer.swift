@@ -76,20 +76,7 @@ public final class GatewayServer: Service {
         let states = loops
         let boxes = Array(states.values)
         shared.set(loops: boxes)
-        if let replicas = shared.replicas {
-            for (number, box) in boxes.enumerated() {
-                box.eventLoop.execute { box.value.join(replicas, number: number) }
-            }
-        }
-        if let first = boxes.first {
-            first.eventLoop.execute {
-                HealthChecker(first.value).start()
-                LoadPoller(first.value).start()
-                TokenKeyKeeper(first.value).start()
-                BudgetKeeper(first.value).start()
-            }
-            shared.variants.start(on: first.eventLoop)
-        }
+        startKeeping(boxes)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(ChannelOptions.backlog, value: 4096)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
@@ -130,6 +117,24 @@ public final class GatewayServer: Service {
                 .cannotListen,
                 "gateway cannot listen on \(listen.host):\(listen.port): "
                     + ListenFailure.reason((error as? IOError)?.errnoCode))
+        }
+    }
+
+    /// Starts what the loops do of themselves: checks, polls, keys, budgets, deliveries.
+    private func startKeeping(_ boxes: [NIOLoopBoundBox<ProxyLoop>]) {
+        if let replicas = shared.replicas {
+            for (number, box) in boxes.enumerated() {
+                box.eventLoop.execute { box.value.join(replicas, number: number) }
+            }
+        }
+        if let first = boxes.first {
+            first.eventLoop.execute {
+                HealthChecker(first.value).start()
+                LoadPoller(first.value).start()
+                TokenKeyKeeper(first.value).start()
+                BudgetKeeper(first.value).start()
+            }
+            shared.variants.start(on: first.eventLoop)
         }
     }
 
