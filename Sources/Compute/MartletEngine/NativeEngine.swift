@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
 internal import MartletFormats
 public import MartletGraph
 internal import MartletStorage
@@ -163,13 +164,18 @@ public struct NativeEngine: Engine {
         return choice.report
     }
 
-    /// - Parameter foldedBytesMax: what constant folding may make.
+    /// - Parameter foldedBytesMax: what constant folding may make, within the model's memory and a
+    ///   quarter of the machine's.
     func passes(_ options: EngineOptions, foldedBytesMax: Int = 8 << 30) -> PassPipeline {
         let evaluator = ConstantEvaluator(operators: operators)
+        let foldedBytesMax = Swift.min(
+            foldedBytesMax, options.memoryBytesMax, NativeEngine.machineBytes / 4)
         return .standard(
             channelsLast: operators.channelsLast, disabled: options.disabledPasses,
             foldedBytesMax: foldedBytesMax, evaluate: evaluator.evaluate)
     }
+
+    private static let machineBytes = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
 
     /// Runs the passes on the graphs inside nodes, with what is now known of their inputs.
     private func prepareBodies(of graph: inout Graph, _ options: EngineOptions) throws {

@@ -97,6 +97,18 @@ internal import Testing
         #expect(error?.message.contains("4096") == true)
     }
 
+    @Test("What is known before the run is computed within the model's memory")
+    func foldedMemory() throws {
+        var graph = Graph(name: "wide")
+        let shape = graph.addConstant(name: "shape", try Tensor([1 << 14, 1 << 11] as [Int64]))
+        graph.outputs = [graph.apply(.constantOfShape, shape, name: "zeros")]
+        let options = EngineOptions(memoryBytesMax: 1 << 24)
+        let engine = NativeEngine()
+        let compiled = try engine.compile(.graph(graph), options: options) { _, _, _ in }
+        #expect(compiled.constants.values.allSatisfy { $0.byteCount <= 1 << 24 })
+        #expect(throws: EngineError.self) { try Self.run(Self.load(graph, options), []) }
+    }
+
     @Test("Runs in a steady state allocate nothing")
     func noAllocation() throws {
         let session = try Self.load(Self.dense(), EngineOptions(threads: 1))
