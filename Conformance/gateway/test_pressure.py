@@ -89,9 +89,9 @@ def test_full(pressed):
 
 
 def test_queue(pressed):
-    pressed.a.reset(default="good:0.3")
+    pressed.a.reset(default="good:0.4")
     with Case(pressed, "6 at once at 1 place with a queue of 3") as row:
-        answers = together([lambda: post(pressed, "queued")] * 6, gap=0.02)
+        answers = together([lambda: post(pressed, "queued")] * 6, gap=0.05)
         codes = [answer.status_code for answer, _ in answers]
         row.saw = f"{codes.count(200)} x 200 in order, {codes.count(503)} x 503"
     assert codes == [200] * 4 + [503] * 2

@@ -109,6 +109,30 @@ internal import Testing
         #expect(throws: EngineError.self) { try Self.run(Self.load(graph, options), []) }
     }
 
+    @Test("A convolution with a fourth input of another shape than its output is refused")
+    func strangeResidual() throws {
+        var graph = Graph(name: "strange")
+        let names = ["x": [1, 1, 4, 4], "w": [2, 1, 1, 1], "r": [1, 2, 4, 0]]
+        func input(_ name: String) -> ValueID {
+            graph.addInput(
+                name: name,
+                type: ValueType(
+                    elementType: .float32,
+                    dimensions: (names[name] ?? []).map { Dimension($0) }))
+        }
+        let (x, w, r) = (input("x"), input("w"), input("r"))
+        graph.outputs = [graph.apply(.conv, x, w, nil, r, name: "y")]
+        let zeros = try ["x", "w", "r"].map { name in
+            let shape = try #require(Shape(names[name] ?? []))
+            return try Tensor(
+                [Float](repeating: 0, count: shape.elementCountChecked ?? 0), shape: shape)
+        }
+        let error = #expect(throws: EngineError.self) {
+            try Self.run(Self.load(graph), zeros)
+        }
+        #expect(error?.message.contains("residual") == true)
+    }
+
     @Test("Runs in a steady state allocate nothing")
     func noAllocation() throws {
         let session = try Self.load(Self.dense(), EngineOptions(threads: 1))

@@ -50,6 +50,10 @@ extension NativeOperator {
         }
         if convertsOutput { to = try node.temporary(.float32, output.shape).slot }
         if let residual = node.optional(3) {
+            // Passes give one that fits; a file's fourth input may be anything.
+            guard residual.shape == output.shape, residual.elementType == .float32 else {
+                throw node.failure("a residual of \(residual.shape)", .invalidModel)
+            }
             epilogue.residual = residual.slot
             if convertsOutput {
                 epilogue.residual = try node.temporary(.float32, residual.shape).slot
