@@ -129,8 +129,15 @@ public final class GatewayServer: Service {
         }
         if let first = boxes.first {
             first.eventLoop.execute {
-                HealthChecker(first.value).start()
-                LoadPoller(first.value).start()
+                let loop = first.value
+                PoolRounds(loop, policy: \.policy.health, interval: \.interval) {
+                    HealthProbe($0, $1, $2).ask(loop)
+                }.start()
+                PoolRounds(loop, policy: \.policy.load, interval: \.interval) {
+                    // gRPC members have no page of metrics.
+                    guard $0.members[$1].dialect != .grpc else { return }
+                    LoadProbe($0, $1, $2, time: loop.shared.time).ask(loop)
+                }.start()
                 TokenKeyKeeper(first.value).start()
                 BudgetKeeper(first.value).start()
             }

@@ -6,46 +6,9 @@ internal import MartletGateway
 internal import MartletWire
 internal import NIOCore
 
-/// Reads the metrics of the members of pools that want it, so that balancing knows how many
-/// requests wait there, other gateways' included. One event loop does it for all.
-final class LoadPoller {
-    private static let tick = TimeAmount.milliseconds(100)
-
-    private let loop: ProxyLoop
-    private var due: [ObjectIdentifier: MonotonicInstant] = [:]
-
-    init(_ loop: ProxyLoop) {
-        self.loop = loop
-    }
-
-    func start() {
-        loop.eventLoop.assumeIsolated().scheduleTask(in: LoadPoller.tick) { [self] in
-            poll()
-            if !loop.shared.isDraining { start() }
-        }
-    }
-
-    private func poll() {
-        let now = loop.shared.time.now()
-        var kept: [ObjectIdentifier: MonotonicInstant] = [:]
-        for pool in loop.runtime().pools {
-            guard let policy = pool.policy.load else { continue }
-            let key = ObjectIdentifier(pool)
-            if let next = due[key], next > now {
-                kept[key] = next
-                continue
-            }
-            kept[key] = now.advanced(by: policy.interval)
-            for member in pool.members.indices where pool.members[member].dialect != .grpc {
-                LoadProbe(pool, member, policy).ask(loop)
-            }
-        }
-        due = kept
-    }
-}
-
-/// One member's metrics, read once.
-private final class LoadProbe: UpstreamUser {
+/// One member's metrics, read once, so that balancing knows how many requests wait there, other
+/// gateways' included.
+final class LoadProbe: UpstreamUser {
     private static let textBytesMax = 4 << 20
 
     private let pool: PoolRuntime
@@ -55,8 +18,12 @@ private final class LoadProbe: UpstreamUser {
     private var timer: Scheduled<Void>?
     private var text: [UInt8] = []
     private var isOver = false
+    private let time: any TimeSource
 
-    init(_ pool: PoolRuntime, _ member: Int, _ policy: LoadPolicy) {
+    init(
+        _ pool: PoolRuntime, _ member: Int, _ policy: LoadPolicy, time: any TimeSource
+    ) {
+        self.time = time
         self.pool = pool
         self.member = member
         self.policy = policy
@@ -109,7 +76,7 @@ private final class LoadProbe: UpstreamUser {
 
     func upstreamFinished(_ connection: UpstreamConnection) {
         if !isOver, let report = LoadReport(metrics: text) {
-            pool.report(member, report, at: SystemTime().now())
+            pool.report(member, report, at: time.now())
         }
         end()
     }

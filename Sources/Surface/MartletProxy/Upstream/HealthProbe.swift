@@ -6,46 +6,8 @@ internal import MartletGateway
 internal import MartletWire
 internal import NIOCore
 
-/// Asks the members of pools that want it whether they are well. One event loop does it for all.
-final class HealthChecker {
-    private static let tick = TimeAmount.milliseconds(100)
-
-    private let loop: ProxyLoop
-    /// When each pool is asked next, by its identity.
-    private var due: [ObjectIdentifier: MonotonicInstant] = [:]
-
-    init(_ loop: ProxyLoop) {
-        self.loop = loop
-    }
-
-    func start() {
-        loop.eventLoop.assumeIsolated().scheduleTask(in: HealthChecker.tick) { [self] in
-            check()
-            if !loop.shared.isDraining { start() }
-        }
-    }
-
-    private func check() {
-        let now = loop.shared.time.now()
-        var kept: [ObjectIdentifier: MonotonicInstant] = [:]
-        for pool in loop.runtime().pools {
-            guard let health = pool.policy.health else { continue }
-            let key = ObjectIdentifier(pool)
-            if let next = due[key], next > now {
-                kept[key] = next
-                continue
-            }
-            kept[key] = now.advanced(by: health.interval)
-            for member in pool.members.indices {
-                HealthProbe(pool, member, health).ask(loop)
-            }
-        }
-        due = kept
-    }
-}
-
-/// One question to one member.
-private final class HealthProbe: UpstreamUser {
+/// One question to one member: is it well?
+final class HealthProbe: UpstreamUser {
     private let pool: PoolRuntime
     private let member: Int
     private let policy: HealthCheckPolicy
