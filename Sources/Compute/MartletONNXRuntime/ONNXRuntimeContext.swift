@@ -76,13 +76,15 @@ package import MartletTensor
                 outputs.append(BoundOutput())
                 continue
             }
-            let storage = pool.take(byteCount: byteCount)
             let tensor: Tensor
             do throws(TensorError) {
                 tensor = try Tensor(
-                    elementType: spec.elementType, shape: shape, storage: storage)
+                    elementType: spec.elementType, shape: shape,
+                    storage: try pool.take(byteCount: byteCount))
             } catch {
-                throw EngineError(.internal, error.message, cause: error)
+                throw EngineError(
+                    error.code == .noMemory ? .limitExceeded : .internal, error.message,
+                    cause: error)
             }
             outputs.append(
                 BoundOutput(

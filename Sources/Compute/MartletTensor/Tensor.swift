@@ -57,12 +57,13 @@ public struct Tensor: Sendable {
 /// Why a tensor could not be made or read.
 public struct TensorError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
-        private enum Value { case invalidShape, sizeMismatch, outOfBounds, typeMismatch }
+        private enum Value { case invalidShape, sizeMismatch, outOfBounds, typeMismatch, noMemory }
         private let value: Value
         public static let invalidShape = Code(value: .invalidShape)
         public static let sizeMismatch = Code(value: .sizeMismatch)
         public static let outOfBounds = Code(value: .outOfBounds)
         public static let typeMismatch = Code(value: .typeMismatch)
+        public static let noMemory = Code(value: .noMemory)
     }
 
     public let code: Code

@@ -18,10 +18,33 @@ internal import Glibc
     public static let alignment = 64
 
     /// Allocates `byteCount` uninitialised bytes (at least one), 64-byte aligned.
+    ///
+    /// Without that much memory the process ends: for sizes that follow from what is held already.
     public init(byteCount: Int) {
-        unsafe base = .allocate(byteCount: max(byteCount, 1), alignment: TensorStorage.alignment)
+        guard let address = TensorStorage.allocate(byteCount) else {
+            preconditionFailure("no memory for \(byteCount) bytes")
+        }
+        unsafe base = unsafe address
         self.byteCount = byteCount
         owner = nil
+    }
+
+    /// Allocates `byteCount` uninitialised bytes (at least one), 64-byte aligned: for sizes that a
+    /// model or a request states.
+    /// - Throws: `TensorError` where the memory is not to be had.
+    public init(allocating byteCount: Int) throws(TensorError) {
+        guard let address = TensorStorage.allocate(byteCount) else {
+            throw TensorError(.noMemory, "no memory for a tensor of \(byteCount) bytes")
+        }
+        unsafe base = unsafe address
+        self.byteCount = byteCount
+        owner = nil
+    }
+
+    private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+        var address: UnsafeMutableRawPointer?
+        let status = unsafe posix_memalign(&address, alignment, max(byteCount, 1))
+        return status == 0 ? unsafe address : nil
     }
 
     /// Bytes that live as long as `owner` does: a mapped file, a request body, a shared region.
@@ -32,7 +55,7 @@ internal import Glibc
     }
 
     deinit {
-        if owner == nil { unsafe base.deallocate() }
+        if owner == nil { unsafe free(base) }
     }
 
     /// The object that lent the bytes; nil for storage of one's own.

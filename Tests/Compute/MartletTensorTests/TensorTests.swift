@@ -41,4 +41,10 @@ struct TensorTests {
         #expect(throws: TensorError.self) { try tensor.rows(2..<4) }
         #expect(throws: TensorError.self) { try tensor.reshaped(to: [5]) }
     }
+
+    @Test("memory that is not to be had is an error")
+    func noMemory() {
+        let error = #expect(throws: TensorError.self) { try TensorStorage(allocating: 1 << 60) }
+        #expect(error?.code == .noMemory)
+    }
 }

@@ -17,7 +17,7 @@ package struct OutputPool {
     package init() {}
 
     /// Storage of at least `byteCount` bytes and at most four times that much.
-    package mutating func take(byteCount: Int) -> TensorStorage {
+    package mutating func take(byteCount: Int) throws(TensorError) -> TensorStorage {
         let needed = max(byteCount, 64)
         // Through a buffer: an array's accessor may allocate its coroutine frame.
         let free = unsafe storages.withUnsafeMutableBufferPointer { storages -> Int? in
@@ -33,7 +33,7 @@ package struct OutputPool {
             atomicMemoryFence(ordering: .acquiring)
             return storages[free]
         }
-        let storage = TensorStorage(byteCount: needed)
+        let storage = try TensorStorage(allocating: needed)
         if storages.count == OutputPool.countMax { dropOne() }
         storages.append(storage)
         return storage

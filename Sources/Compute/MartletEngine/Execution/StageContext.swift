@@ -65,10 +65,10 @@ internal import MartletTensor
         let plan = try usePlan(for: inputs)
         outputStorages.removeAll(keepingCapacity: true)
         for index in plan.outputs.indices {
-            outputStorages.append(takeStorage(for: plan.outputs[index], inputs))
+            outputStorages.append(try takeStorage(for: plan.outputs[index], inputs))
         }
         defer { outputStorages.removeAll(keepingCapacity: true) }
-        bind(plan, inputs)
+        try bind(plan, inputs)
         try execute(plan, cancellation)
         try deliver(plan, inputs, into: &outputs)
         return plan
@@ -105,19 +105,21 @@ internal import MartletTensor
         return plan
     }
 
-    private func takeStorage(for output: Plan.Output, _ inputs: [Tensor]) -> TensorStorage {
+    private func takeStorage(
+        for output: Plan.Output, _ inputs: [Tensor]
+    ) throws(TensorError) -> TensorStorage {
         switch output.source {
-        case .computed: pool.take(byteCount: output.byteCount)
-        case .copyOfInput(let input): pool.take(byteCount: inputs[input].byteCount)
+        case .computed: try pool.take(byteCount: output.byteCount)
+        case .copyOfInput(let input): try pool.take(byteCount: inputs[input].byteCount)
         case .constant(let tensor): tensor.storage
         }
     }
 
-    private func bind(_ plan: Plan, _ inputs: [Tensor]) {
+    private func bind(_ plan: Plan, _ inputs: [Tensor]) throws(TensorError) {
         for slot in plan.boundSlots {
             switch plan.placements[slot] {
             case .input(let input, let offset):
-                unsafe bases[slot] = address(of: inputs[input], input) + offset
+                unsafe bases[slot] = try address(of: inputs[input], input) + offset
             case .output(let output, let offset):
                 unsafe bases[slot] = outputStorages[output].base + offset
             case .fixed, .arena: break
@@ -127,7 +129,9 @@ internal import MartletTensor
 
     /// The input's bytes, copied first if its elements are not aligned: requests carry tensors at
     /// any offset, kernels may use aligned loads.
-    private func address(of tensor: Tensor, _ index: Int) -> UnsafeMutableRawPointer {
+    private func address(
+        of tensor: Tensor, _ index: Int
+    ) throws(TensorError) -> UnsafeMutableRawPointer {
         let address = unsafe tensor.storage.base + tensor.byteOffset
         let alignment = UInt(max(1, (tensor.elementType.bitWidth ?? 8) / 8))
         if UInt(bitPattern: address) % alignment == 0 { return unsafe address }
@@ -135,7 +139,7 @@ internal import MartletTensor
         if let kept = aligned[index], kept.byteCount >= tensor.byteCount {
             storage = kept
         } else {
-            storage = TensorStorage(byteCount: tensor.byteCount)
+            storage = try TensorStorage(allocating: tensor.byteCount)
             aligned[index] = storage
         }
         unsafe memcpy(storage.base, address, tensor.byteCount)

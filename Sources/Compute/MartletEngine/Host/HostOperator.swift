@@ -117,7 +117,7 @@ final class HostCall {
             let bytes = elementType.byteCount(elements: count)
         else { throw failure("a result of shape \(shape) is too large", .limitExceeded) }
         try reserve(bytes: bytes)
-        return TensorStorage(byteCount: bytes)
+        return try TensorStorage(allocating: bytes)
     }
 
     /// Counts `count` records of `each` bytes.

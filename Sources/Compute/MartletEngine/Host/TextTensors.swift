@@ -38,7 +38,7 @@ extension HostCall {
     func make(texts: [[UInt8]], _ shape: Shape) throws -> Tensor {
         let byteCount = texts.reduce(0) { $0 + $1.count + 4 }
         try reserve(bytes: byteCount)
-        let storage = TensorStorage(byteCount: byteCount)
+        let storage = try TensorStorage(allocating: byteCount)
         let target = unsafe storage.mutableBytes
         var place = 0
         for text in texts {

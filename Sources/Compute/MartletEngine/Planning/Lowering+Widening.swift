@@ -46,7 +46,7 @@ extension Lowering {
 
     private func widened(_ operand: Operand, _ constant: Tensor) throws -> Operand {
         let count = operand.count
-        let storage = TensorStorage(byteCount: count * 4)
+        let storage = try TensorStorage(allocating: count * 4)
         let type = try dtype(operand)
         _ = unsafe martlet_cast(
             type, MARTLET_F32, constant.bytes.baseAddress, storage.base, Int64(count), threads)

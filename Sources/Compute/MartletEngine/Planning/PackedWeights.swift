@@ -60,7 +60,7 @@ final class PackedWeights: Sendable {
         fill: (UnsafeMutableRawPointer) throws -> Void
     ) throws -> TensorStorage {
         guard let value else {
-            let storage = TensorStorage(byteCount: byteCount)
+            let storage = try TensorStorage(allocating: byteCount)
             try unsafe fill(storage.base)
             return storage
         }
@@ -74,7 +74,7 @@ final class PackedWeights: Sendable {
                     .limitExceeded,
                     "packed weights need more than the limit of \(byteCountMax) bytes")
             }
-            let storage = state.slabs.storage(byteCount: byteCount)
+            let storage = try state.slabs.storage(byteCount: byteCount)
             try unsafe fill(storage.base)
             state.storages[key] = storage
             state.byteCount = total

@@ -136,7 +136,7 @@ struct StageEnvironment: Sendable {
 extension Tensor {
     /// The same elements in storage of their own.
     func copied() throws -> Tensor {
-        let storage = TensorStorage(byteCount: byteCount)
+        let storage = try TensorStorage(allocating: byteCount)
         if let source = unsafe bytes.baseAddress {
             unsafe storage.base.copyMemory(from: source, byteCount: byteCount)
         }

@@ -19,18 +19,18 @@ struct WeightSlabs {
     private var plainByteCount = 0
 
     /// Uninitialised storage, 64-byte aligned.
-    mutating func storage(byteCount: Int) -> TensorStorage {
+    mutating func storage(byteCount: Int) throws(TensorError) -> TensorStorage {
         if plainByteCount + byteCount <= WeightSlabs.plainByteCountMax {
             plainByteCount += byteCount
-            return TensorStorage(byteCount: byteCount)
+            return try TensorStorage(allocating: byteCount)
         }
         if byteCount > WeightSlabs.slabByteCount / 2 {
             return Slab(byteCount: byteCount)?.take(byteCount)
-                ?? TensorStorage(byteCount: byteCount)
+                ?? (try TensorStorage(allocating: byteCount))
         }
         if let taken = slab?.take(byteCount) { return taken }
         slab = Slab(byteCount: WeightSlabs.slabByteCount)
-        return slab?.take(byteCount) ?? TensorStorage(byteCount: byteCount)
+        return try slab?.take(byteCount) ?? TensorStorage(allocating: byteCount)
     }
 
     // Sendable: handed out under the lock of the weights that own it; the pointer never changes.

@@ -13,11 +13,11 @@ public final class OperatorSchema: Sendable, Hashable, CustomStringConvertible {
     public let domain: String
     public let name: String
     public let infer: Inference
-    /// The element types it takes, where ONNX says so.
-    let typeRules: TypeRules?
+    /// What it takes, where ONNX says so.
+    let signature: OperatorSignature?
 
     public init(_ name: String, domain: String = "", infer: @escaping Inference) {
-        typeRules = TypeRules.rules(of: name, domain: domain)
+        signature = OperatorSignature.signature(of: name, domain: domain)
         self.domain = domain
         self.name = name
         self.infer = infer

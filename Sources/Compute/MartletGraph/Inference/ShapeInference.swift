@@ -167,7 +167,7 @@ public struct ShapeInference: Sendable {
         }
         context.attributes = graph.attributes[index]
         context.node = node
-        try graph.operators[index].typeRules?.check(context)
+        try graph.operators[index].signature?.check(context)
         try graph.operators[index].infer(&context)
         for (slot, output) in outputs.enumerated() {
             guard let output, constants[Int(output.index)] == nil else { continue }

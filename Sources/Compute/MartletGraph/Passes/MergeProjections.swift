@@ -132,7 +132,9 @@ public struct MergeProjections: GraphPass {
         let (size, overflow) = shape[axis].multipliedReportingOverflow(by: parts.count)
         guard !overflow else { return nil }
         shape[axis] = size
-        let storage = TensorStorage(byteCount: first.byteCount * parts.count)
+        guard let storage = try? TensorStorage(allocating: first.byteCount * parts.count) else {
+            return nil
+        }
         let rows = isTransposed ? 1 : first.shape[0]
         let rowBytes = rows == 0 ? 0 : first.byteCount / rows
         for row in 0..<rows {

@@ -28,6 +28,8 @@ extension ServingError {
                 }
             let retryAfter: Duration? = error.code == .overloaded ? .seconds(1) : nil
             self.init(code, error.message, retryAfter: retryAfter, cause: error)
+        case let error as TensorError where error.code == .noMemory:
+            self.init(.payloadTooLarge, error.message, cause: error)
         case is FormatError, is StorageError, is TokenizerError, is ImageError, is TensorError:
             self.init(.invalidArgument, "\(error)", cause: error)
         case let error as SharedMemoryError:

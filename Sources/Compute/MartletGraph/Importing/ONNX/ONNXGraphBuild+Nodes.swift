@@ -54,6 +54,14 @@ extension ONNXGraphBuild {
             problems.add(.unsupported, "\(result.description): \(reason)")
             return nil
         }
+        let signature = OperatorSignature.signature(of: node.operatorType, domain: node.domain)
+        if let surplus = signature?.surplus(
+            inputCount: (node.inputs.lastIndex { !$0.isEmpty } ?? -1) + 1,
+            attributes: node.attributes.lazy.map(\.name))
+        {
+            problems.add(.invalidModel, "\(result.description): \(surplus)")
+            return nil
+        }
         // What version 1 said of memory: which input an output may overwrite.
         for attribute in node.attributes where attribute.name != "consumed_inputs" {
             guard let value = attribute.value else {
@@ -97,6 +105,8 @@ extension ONNXGraphBuild {
         switch (node.domain, node.operatorType) {
         case ("ai.onnx.preview.training", _):
             "an operator for training; only inference is supported"
+        case ("martlet", _):
+            "the domain 'martlet' is of the compiler's own forms, which no file may state"
         default: nil
         }
     }

@@ -31,7 +31,10 @@ extension ONNXGraphBuild {
             problems.add(.invalidModel, "\(owner): \(numbers.count) indices, \(stored) values")
             return nil
         }
-        let storage = TensorStorage(byteCount: byteCount)
+        guard let storage = try? TensorStorage(allocating: byteCount) else {
+            problems.add(.limitExceeded, "\(owner): no memory for its \(byteCount) bytes")
+            return nil
+        }
         let size = bits / 8
         let target = unsafe storage.mutableBytes
         unsafe target.initializeMemory(as: UInt8.self, repeating: 0)

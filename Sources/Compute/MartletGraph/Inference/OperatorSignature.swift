@@ -3,10 +3,12 @@
 
 internal import MartletTensor
 
-/// Which element types an operator takes, and which of its inputs must agree.
+/// What an operator takes by its standard: how many inputs, of which element types, which of them
+/// must agree, and which attributes.
 ///
-/// Kernels trust what passed here: an input of another width would be read past its end.
-struct TypeRules: Sendable {
+/// Kernels trust what passed here: an input of another width would be read past its end, and forms
+/// that only passes may make have further inputs and attributes that no file may state.
+struct OperatorSignature: Sendable {
     /// One formal input: inputs of the same variable have the same type, out of `allowed`.
     private struct Formal: Sendable {
         var variable: Character
@@ -16,26 +18,41 @@ struct TypeRules: Sendable {
         var variesInRepeats = false
     }
 
-    private let formals: [Formal]
+    private var formals: [Formal] = []
+    /// Inputs of the version that took most; nil where the last one repeats.
+    private var inputCountMax: Int?
+    /// Those of all versions.
+    private var attributes: Set<String> = []
 
-    /// The rules of an operator of ONNX's own domains; nil for others.
-    static func rules(of name: String, domain: String) -> TypeRules? {
-        switch domain {
-        case "": byName[Substring(name)]
-        case "ai.onnx.ml": byName[Substring("ai.onnx.ml." + name)]
-        default: nil
-        }
+    /// The signature of an operator of ONNX's own domains, and of those of ONNX Runtime's that are
+    /// read too; nil for others.
+    static func signature(of name: String, domain: String) -> OperatorSignature? {
+        byName[domain.isEmpty || domain == "ai.onnx" ? name : "\(domain).\(name)"]
     }
 
-    private static let byName: [Substring: TypeRules] = {
-        var rules: [Substring: TypeRules] = [:]
+    private static let byName: [String: OperatorSignature] = {
+        var signatures: [String: OperatorSignature] = [:]
         for row in table.split(separator: "\n") {
             let words = row.split(separator: " ")
             guard let name = words.first else { continue }
-            rules[name] = TypeRules(formals: words.dropFirst().compactMap(formal))
+            signatures[String(name)] = OperatorSignature(words.dropFirst())
         }
-        return rules
+        return signatures
     }()
+
+    private init(_ words: ArraySlice<Substring>) {
+        var count: Int?
+        for word in words {
+            switch word.first {
+            case "#": count = Int(word.dropFirst())
+            case "@":
+                attributes = Set(word.dropFirst().split(separator: ",").map(String.init))
+            default:
+                if let formal = OperatorSignature.formal(word) { formals.append(formal) }
+            }
+        }
+        inputCountMax = formals.last?.repeats == true ? nil : count ?? formals.count
+    }
 
     private static func formal(_ word: Substring) -> Formal? {
         guard let variable = word.first else { return nil }
@@ -45,6 +62,16 @@ struct TypeRules: Sendable {
         return Formal(
             variable: variable, allowed: allowed, repeats: repeats,
             variesInRepeats: word.last == "~")
+    }
+
+    /// What a node as a file has it states beyond the signature; nil where nothing.
+    func surplus(inputCount: Int, attributes stated: some Sequence<String>) -> String? {
+        if let inputCountMax, inputCount > inputCountMax {
+            return "\(inputCount) inputs; the operator has at most \(inputCountMax)"
+        }
+        // Written by exporters for their own ends, or since gone from the standard.
+        let unknown = stated.first { !attributes.contains($0) && $0 != "consumed_inputs" }
+        return unknown.map { "attribute '\($0)', which the operator does not have" }
     }
 
     /// Checks a node's inputs as far as their types are known.
