@@ -21,7 +21,7 @@ internal import Glibc
     ///
     /// Without that much memory the process ends: for sizes that follow from what is held already.
     public init(byteCount: Int) {
-        guard let address = TensorStorage.allocate(byteCount) else {
+        guard let address = unsafe TensorStorage.allocate(byteCount) else {
             preconditionFailure("no memory for \(byteCount) bytes")
         }
         unsafe base = unsafe address
@@ -33,7 +33,7 @@ internal import Glibc
     /// model or a request states.
     /// - Throws: `TensorError` where the memory is not to be had.
     public init(allocating byteCount: Int) throws(TensorError) {
-        guard let address = TensorStorage.allocate(byteCount) else {
+        guard let address = unsafe TensorStorage.allocate(byteCount) else {
             throw TensorError(.noMemory, "no memory for a tensor of \(byteCount) bytes")
         }
         unsafe base = unsafe address

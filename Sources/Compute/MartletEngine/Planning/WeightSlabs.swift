@@ -20,17 +20,22 @@ struct WeightSlabs {
 
     /// Uninitialised storage, 64-byte aligned.
     mutating func storage(byteCount: Int) throws(TensorError) -> TensorStorage {
+        if let taken = slabStorage(byteCount: byteCount) { return taken }
+        return try TensorStorage(allocating: byteCount)
+    }
+
+    /// Storage out of large pages; nil where ordinary memory does as well, or none is left.
+    private mutating func slabStorage(byteCount: Int) -> TensorStorage? {
         if plainByteCount + byteCount <= WeightSlabs.plainByteCountMax {
             plainByteCount += byteCount
-            return try TensorStorage(allocating: byteCount)
+            return nil
         }
         if byteCount > WeightSlabs.slabByteCount / 2 {
             return Slab(byteCount: byteCount)?.take(byteCount)
-                ?? (try TensorStorage(allocating: byteCount))
         }
         if let taken = slab?.take(byteCount) { return taken }
         slab = Slab(byteCount: WeightSlabs.slabByteCount)
-        return try slab?.take(byteCount) ?? TensorStorage(allocating: byteCount)
+        return slab?.take(byteCount)
     }
 
     // Sendable: handed out under the lock of the weights that own it; the pointer never changes.
