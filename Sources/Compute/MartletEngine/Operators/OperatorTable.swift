@@ -134,6 +134,7 @@ package struct OperatorTable: Sendable {
         .averagePool,
         .batchNormalization,
         .embeddingLayerNorm,
+        .embeddingSumNorm,
         .globalAveragePool,
         .globalLpPool,
         .globalMaxPool,

@@ -14,15 +14,15 @@ extension NativeOperator {
     private static func lowerAttention(_ node: Lowering) throws {
         let form = try AttentionForm(node)
         let output = try node.output()
-        let bias = try form.bias(node)
+        let hasScores = node.optionalOutput(3) != nil
+        let bias = try hasScores ? form.bias(node) : form.plainMask(node) ?? form.bias(node)
         var arguments = form.arguments(output: output)
         if let bias {
             arguments.mask = bias.slot
-            let strides = bias.strides
-            arguments.maskStrides = [
-                bias.shape[0] == 1 ? 0 : strides[0], bias.shape[1] == 1 ? 0 : strides[1],
-                strides[2], strides[3],
-            ]
+            let lead = 4 - bias.shape.rank
+            for axis in lead..<4 where bias.shape[axis - lead] != 1 {
+                arguments.maskStrides[axis] = bias.strides[axis - lead]
+            }
         } else if form.isCausal {
             arguments.causal = 1
             arguments.causalOffset = Int64(form.past)
@@ -157,6 +157,21 @@ struct AttentionForm {
     }
 
     // MARK: Bias
+
+    /// A mask of numbers to be added as they are, where nothing else hides keys; nil elsewhere.
+    func plainMask(_ node: Lowering) -> Operand? {
+        guard let mask = node.optional(3), mask.elementType == .float32, node.optional(6) == nil,
+            window.left < 0, window.right < 0, !isCausal, (1...4).contains(mask.shape.rank),
+            mask.shape.last == keys
+        else { return nil }
+        let sizes = [batch, heads, queries]
+        let lead = 4 - mask.shape.rank
+        for axis in lead..<3 {
+            let size = mask.shape[axis - lead]
+            guard size == 1 || size == sizes[axis] else { return nil }
+        }
+        return mask
+    }
 
     /// What is added to the scores, [B or 1, heads or 1, S, T]; nil where nothing but causality is.
     func bias(_ node: Lowering) throws -> Operand? {

@@ -34,9 +34,11 @@ extension NativeOperator {
             sines.elementType == .float32,
             positions == nil
                 ? cosines.shape == [batch, length, half] as Shape
+                    || cosines.shape == [1, length, half] as Shape
                 : cosines.shape.rank == 2 && positions?.shape == [batch, length] as Shape
         else { throw node.failure("cosines of shape \(cosines.shape)", .invalidModel) }
-        let rows = positions == nil ? batch * length : cosines.shape[0]
+        // Without positions, a batch may share its angles.
+        let rows = positions == nil ? cosines.shape[0] * length : cosines.shape[0]
         let isInterleaved = node.int("interleaved") != 0
         try node.compute { run throws(StepFault) in
             let (x, y) = (run.floats(input), run.floats(output))
@@ -44,7 +46,7 @@ extension NativeOperator {
             let positions = positions.map { run.values($0, as: Int64.self) }
             let tokens = batch * length
             for token in 0..<(positions == nil ? 0 : tokens) {
-                let angle = positions.map { Int($0[token]) } ?? token
+                let angle = positions.map { Int($0[token]) } ?? 0
                 guard angle >= 0, angle < rows else { throw .indexOutOfRange }
             }
             // Some 16 000 numbers a part: enough to hide the cost of sharing.
@@ -52,7 +54,7 @@ extension NativeOperator {
             let parts = (tokens + share - 1) / share
             KernelPool.parallel(parts: parts, maximumThreads: Int(run.threads)) { part in
                 for token in (part * share)..<Swift.min((part + 1) * share, tokens) {
-                    let angle = positions.map { Int($0[token]) } ?? token
+                    let angle = positions.map { Int($0[token]) } ?? token % rows
                     for head in 0..<heads {
                         let lead =
                             isFlat

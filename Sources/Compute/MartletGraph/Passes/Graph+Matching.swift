@@ -74,6 +74,24 @@ extension Graph {
         return try? tensor.elements(as: Float.self)
     }
 
+    /// What the value is the mean of, over the last axis, which is kept.
+    func meanOverLast(_ value: ValueID) -> ValueID? {
+        guard let node = producer(of: value, is: .reduceMean), let x = input(0, of: node),
+            attributeInt("keepdims", of: node, default: 1) == 1,
+            let axes = constantIntegers(input(1, of: node)), axes.count == 1,
+            isLastAxis(axes[0], of: x)
+        else { return nil }
+        return x
+    }
+
+    /// The other operand of a binary node, where it is a constant vector of this length.
+    func parameter(of node: NodeID, than value: ValueID, length: Int) -> ValueID? {
+        guard let other = otherInput(of: node, than: value), let tensor = constant(other),
+            tensor.elementType == .float32, tensor.shape == [length] as Shape
+        else { return nil }
+        return other
+    }
+
     /// Adds a constant of floats; the shape must hold them.
     mutating func addFloats(
         _ values: [Float], shape: Shape, name: String

@@ -6,8 +6,10 @@ internal import MartletTensor
 /// Recognises multi-head attention that an export wrote out in products, transpositions and a
 /// softmax.
 ///
-/// Heads are split by Reshape [B, S, H, D] and Transpose [0, 2, 1, 3]; the scale may be a factor of
-/// the scores, the queries or the keys; the mask is a float addend or a `Where` with a constant.
+/// Where heads are split by Reshape [B, S, H, D] and Transpose [0, 2, 1, 3] they are read in place;
+/// otherwise operands of four dimensions are taken as they are. Keys and values may be repeated for
+/// groups of queries; the scale may be a factor of the scores, the queries or the keys; scores may
+/// be capped by a tanh; the mask is a float addend or a `Where` with a constant.
 public struct RecoverAttention: GraphPass {
     public static let name = "recover-attention"
 
@@ -25,25 +27,98 @@ public struct RecoverAttention: GraphPass {
         guard let scores = graph.input(0, of: softmax),
             graph.isLastAxis(graph.attributeInt("axis", of: softmax, default: -1), of: scores),
             let shape = graph.dimensions(of: scores), shape.count == 4, graph.isFloat32(scores),
-            let weighing = weighing(after: softmax, in: graph),
-            let values = head(graph.input(1, of: weighing), isTransposed: false, in: graph),
-            let end = mergedHeads(after: weighing, in: graph)
+            let weighing = weighing(after: softmax, in: graph)
         else { return false }
         let mask = findMask(scores, shape: shape, in: graph)
-        let (products, scale) = scaled(mask?.scores ?? scores, in: graph)
-        guard graph.hasSingleUse(products), graph.dimensions(of: products) == shape,
-            let matMul = graph.producer(of: products, is: .matMul),
-            let queries = head(graph.input(0, of: matMul), isTransposed: false, in: graph),
-            let keys = head(graph.input(1, of: matMul), isTransposed: true, in: graph),
-            values.scale == 1, queries.heads == keys.heads, values.heads == keys.heads
+        guard let products = products(mask?.scores ?? scores, in: graph),
+            graph.dimensions(of: products.value) == shape,
+            let queries = heads(graph.input(0, of: products.node), isTransposed: false, in: graph),
+            let keys = heads(graph.input(1, of: products.node), isTransposed: true, in: graph),
+            let values = heads(graph.input(1, of: weighing), isTransposed: false, in: graph),
+            values.scale == 1, queries.groupSize == 1, keys.groupSize == values.groupSize,
+            keys.count == values.count, queries.count == keys.count * keys.groupSize
         else { return false }
-        var inputs: [ValueID?] = [queries.source, keys.source, values.source]
-        if let mask { inputs.append(try additive(mask, in: &graph)) }
-        let whole = Float(scale * queries.scale * keys.scale)
-        graph.rewrite(
-            end, as: .attention, inputs: inputs,
-            attributes: ["heads": .int(Int64(queries.heads)), "scale": .float(whole)])
+        let scale = Float(products.scale * queries.scale * keys.scale)
+        guard let form = form(queries, keys, values, after: weighing, products, in: graph) else {
+            return false
+        }
+        var inputs: [ValueID?] = form.operands
+        var attributes: [String: AttributeValue] = form.attributes
+        attributes["scale"] = .float(scale)
+        if let mask, isCausal(mask, shape: shape, in: graph) {
+            attributes[form.schema == .attention ? "causal" : "is_causal"] = .int(1)
+        } else if let mask {
+            inputs.append(try additive(mask, in: &graph))
+        }
+        graph.rewrite(form.end, as: form.schema, inputs: inputs, attributes: attributes)
         return true
+    }
+
+    private struct Form {
+        var schema: OperatorSchema
+        var end: NodeID
+        var operands: [ValueID?]
+        var attributes: [String: AttributeValue]
+    }
+
+    /// Which operator stands for the pattern: ours where heads lie side by side and are as many,
+    /// ONNX's otherwise.
+    private func form(
+        _ queries: Heads, _ keys: Heads, _ values: Heads, after weighing: NodeID,
+        _ products: Products, in graph: Graph
+    ) -> Form? {
+        if let query = queries.flat, let key = keys.flat, let value = values.flat,
+            let end = mergedHeads(after: weighing, in: graph)
+        {
+            if keys.groupSize == 1, products.softcap == 0 {
+                return Form(
+                    schema: .attention, end: end, operands: [query, key, value],
+                    attributes: ["heads": .int(Int64(queries.count))])
+            }
+            return Form(
+                schema: .scaledAttention, end: end, operands: [query, key, value],
+                attributes: products.attributes.merging([
+                    "q_num_heads": .int(Int64(queries.count)),
+                    "kv_num_heads": .int(Int64(keys.count)),
+                ]) { $1 })
+        }
+        guard let query = queries.rows, let key = keys.rows, let value = values.rows,
+            let left = graph.dimensions(of: query), let right = graph.dimensions(of: key),
+            let third = graph.dimensions(of: value), left[0] == right[0], right[0] == third[0],
+            right[2] == third[2], left[3] == right[3]
+        else { return nil }
+        return Form(
+            schema: .scaledAttention, end: weighing, operands: [query, key, value],
+            attributes: products.attributes)
+    }
+
+    /// Scores before the mask: what multiplies queries and keys, by what and how capped.
+    private struct Products {
+        var value: ValueID
+        var node: NodeID
+        var scale: Double
+        /// 0: none.
+        var softcap: Double
+
+        var attributes: [String: AttributeValue] {
+            softcap == 0 ? [:] : ["softcap": .float(Float(softcap))]
+        }
+    }
+
+    private func products(_ scores: ValueID, in graph: Graph) -> Products? {
+        var (value, scale) = scaled(scores, in: graph)
+        var softcap = 0.0
+        if let cap = graph.producer(of: value, is: .tanh), scale > 0,
+            let inside = graph.input(0, of: cap)
+        {
+            softcap = scale
+            (value, scale) = scaled(inside, in: graph)
+            scale *= softcap
+        }
+        guard let node = graph.producer(of: value, is: .matMul), graph.hasSingleUse(value) else {
+            return nil
+        }
+        return Products(value: value, node: node, scale: scale, softcap: softcap)
     }
 
     /// The product of the probabilities and the values, past a guard against empty rows.
@@ -83,44 +158,8 @@ public struct RecoverAttention: GraphPass {
         return reshape
     }
 
-    private struct Head {
-        var source: ValueID
-        var heads: Int
-        var scale: Double
-    }
-
-    /// Where a [B, H, S, D] operand (or [B, H, D, S]) comes from, as [B, S, H·D].
-    private func head(_ value: ValueID?, isTransposed: Bool, in graph: Graph) -> Head? {
-        guard let value else { return nil }
-        var (current, scale) = scaled(value, in: graph)
-        var wanted: [Int64] = isTransposed ? [0, 2, 3, 1] : [0, 2, 1, 3]
-        guard let outer = graph.producer(of: current, is: .transpose),
-            let inside = graph.input(0, of: outer)
-        else { return nil }
-        current = inside
-        var order = graph.attribute("perm", of: outer)?.ints
-        if isTransposed, order == [0, 1, 3, 2] {
-            let (unscaled, more) = scaled(current, in: graph)
-            guard let inner = graph.producer(of: unscaled, is: .transpose),
-                let inside = graph.input(0, of: inner)
-            else { return nil }
-            scale *= more
-            current = inside
-            order = graph.attribute("perm", of: inner)?.ints
-            wanted = [0, 2, 1, 3]
-        }
-        guard order == wanted, let reshape = graph.producer(of: current, is: .reshape),
-            let source = graph.input(0, of: reshape), graph.isFloat32(source),
-            let before = graph.dimensions(of: source), let after = graph.dimensions(of: current),
-            before.count == 3, after.count == 4, before[0] == after[0], before[1] == after[1],
-            let heads = after[2].fixed, let size = after[3].fixed, heads > 0,
-            before[2].fixed == heads * size
-        else { return nil }
-        return Head(source: source, heads: heads, scale: scale)
-    }
-
     /// The value before products and quotients with constants, and the constants' product.
-    private func scaled(_ value: ValueID, in graph: Graph) -> (ValueID, Double) {
+    func scaled(_ value: ValueID, in graph: Graph) -> (ValueID, Double) {
         var current = value
         var scale = 1.0
         while let node = graph.producer(of: current) {
@@ -139,58 +178,5 @@ public struct RecoverAttention: GraphPass {
             }
         }
         return (current, scale)
-    }
-
-    private enum MaskForm {
-        case addend(ValueID)
-        /// Where(condition, hidden, scores), or the other way round.
-        case choice(condition: ValueID, hidden: ValueID, hidesWhereTrue: Bool)
-    }
-
-    private struct Mask {
-        var scores: ValueID
-        var form: MaskForm
-    }
-
-    private func findMask(_ scores: ValueID, shape: [Dimension], in graph: Graph) -> Mask? {
-        guard let node = graph.producer(of: scores), graph.hasSingleUse(scores) else { return nil }
-        if graph.schema(of: node) == .add {
-            for slot in 0..<2 {
-                guard let part = graph.input(slot, of: node), graph.hasSingleUse(part),
-                    graph.dimensions(of: part) == shape,
-                    graph.producer(of: scaled(part, in: graph).0, is: .matMul) != nil,
-                    let mask = graph.input(1 - slot, of: node), graph.isFloat32(mask),
-                    (graph.rank(of: mask) ?? 5) <= 4
-                else { continue }
-                return Mask(scores: part, form: .addend(mask))
-            }
-        }
-        if graph.schema(of: node) == .where, let condition = graph.input(0, of: node),
-            (graph.rank(of: condition) ?? 5) <= 4
-        {
-            for slot in 1...2 {
-                guard let part = graph.input(slot, of: node), graph.dimensions(of: part) == shape,
-                    let hidden = graph.input(3 - slot, of: node),
-                    let number = graph.scalar(hidden), number <= -1e4
-                else { continue }
-                return Mask(
-                    scores: part,
-                    form: .choice(
-                        condition: condition, hidden: hidden, hidesWhereTrue: slot == 2))
-            }
-        }
-        return nil
-    }
-
-    /// The mask as an addend: a chosen constant becomes one that is added to the score.
-    private func additive(_ mask: Mask, in graph: inout Graph) throws(GraphError) -> ValueID {
-        switch mask.form {
-        case .addend(let value): return value
-        case .choice(let condition, let hidden, let hidesWhereTrue):
-            let zero = try graph.addFloats([0], shape: [], name: "zero")
-            return hidesWhereTrue
-                ? graph.apply(.where, condition, hidden, zero)
-                : graph.apply(.where, condition, zero, hidden)
-        }
     }
 }

@@ -34,12 +34,12 @@ public struct RecoverLayerNorm: MatchingPass {
         var scale: ValueID?
         var bias: ValueID?
         if let value = graph.result(of: end), let next = graph.onlyConsumer(of: value, is: .mul),
-            let factor = parameter(of: next, than: value, length: last, in: graph)
+            let factor = graph.parameter(of: next, than: value, length: last)
         {
             (end, scale) = (next, factor)
             if let value = graph.result(of: end),
                 let next = graph.onlyConsumer(of: value, is: .add),
-                let term = parameter(of: next, than: value, length: last, in: graph)
+                let term = graph.parameter(of: next, than: value, length: last)
             {
                 (end, bias) = (next, term)
             }
@@ -55,24 +55,8 @@ public struct RecoverLayerNorm: MatchingPass {
         return true
     }
 
-    /// A constant vector of the last axis' length.
-    private func parameter(
-        of node: NodeID, than value: ValueID, length: Int, in graph: Graph
-    ) -> ValueID? {
-        guard let other = graph.otherInput(of: node, than: value),
-            let tensor = graph.constant(other), tensor.elementType == .float32,
-            tensor.shape.last == length, tensor.elementCount == length, tensor.shape.rank == 1
-        else { return nil }
-        return other
-    }
-
     private func isMean(_ value: ValueID, of x: ValueID, in graph: Graph) -> Bool {
-        guard let node = graph.producer(of: value, is: .reduceMean),
-            graph.input(0, of: node) == x,
-            graph.attributeInt("keepdims", of: node, default: 1) == 1,
-            let axes = graph.constantIntegers(graph.input(1, of: node)), axes.count == 1
-        else { return false }
-        return graph.isLastAxis(axes[0], of: x)
+        graph.meanOverLast(value) == x
     }
 
     /// ε where the value is sqrt(mean(centred²) + ε).
@@ -85,9 +69,9 @@ public struct RecoverLayerNorm: MatchingPass {
         for slot in 0..<2 {
             guard let epsilon = graph.scalar(graph.input(1 - slot, of: sum)),
                 let variance = graph.producer(of: graph.input(slot, of: sum), is: .reduceMean),
-                let square = graph.input(0, of: variance),
                 let variances = graph.result(of: variance),
-                isMean(variances, of: square, in: graph), let power = graph.producer(of: square),
+                let square = graph.meanOverLast(variances),
+                let power = graph.producer(of: square),
                 isSquare(power, of: x, centred: centred, in: graph)
             else { continue }
             return epsilon

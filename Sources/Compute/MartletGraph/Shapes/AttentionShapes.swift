@@ -89,4 +89,35 @@ extension OperatorSchema {
         }
         try context.setOutput(0, table.elementType, [ids[0], ids[1], words[1]])
     }
+
+    /// LayerNormalization of the sum of rows of several tables, one row of each a token.
+    ///
+    /// Inputs: scale[H], bias[H]?, then up to four times table[N, H], ids[B or 1, S]. `epsilon`
+    /// (1e-5). Output: [B, S, H].
+    public static let embeddingSumNorm = OperatorSchema(
+        "EmbeddingSumNorm", domain: "martlet"
+    ) { context throws(GraphError) in
+        let count = context.inputs.count
+        guard count >= 4, count % 2 == 0, count <= 2 + 2 * FuseEmbeddingNorm.tableCountMax else {
+            throw context.failure("\(count) inputs")
+        }
+        var places: [Dimension]?
+        var width: Dimension?
+        for pair in stride(from: 2, to: count, by: 2) {
+            guard let table = try context.dimensions(pair),
+                let ids = try context.dimensions(pair + 1)
+            else { return try context.setOutput(0, context.type(2).elementType, nil) }
+            guard table.count == 2, ids.count == 2 else {
+                throw context.failure("needs tables and indices of two dimensions")
+            }
+            if let width { try context.expectEqual(table[1], width, "widths of tables") }
+            width = table[1]
+            places =
+                try places.map { known throws(GraphError) in
+                    try context.broadcast(known, ids)
+                } ?? ids
+        }
+        try context.setOutput(
+            0, context.type(2).elementType, (places ?? []) + [width].compactMap { $0 })
+    }
 }
