@@ -42,7 +42,8 @@ enum StepStatus {
 }
 
 /// A step's view of its frame.
-@safe struct StepFrame {
+// Sendable: parts of a parallel step only read the frame, which outlives the step.
+@safe struct StepFrame: @unchecked Sendable {
     private let frame: UnsafePointer<Frame>
 
     init(_ raw: UnsafeRawPointer) {

@@ -122,7 +122,7 @@ func embeddingSumStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int
         parts: (tokens + share - 1) / share, maximumThreads: Int(frame.threads)
     ) { part in
         for token in (part * share)..<Swift.min((part + 1) * share, tokens) {
-            unsafe normalizeSum(of: token, arguments, frame)
+            normalizeSum(of: token, arguments, frame)
         }
     }
     return StepStatus.done

@@ -66,7 +66,7 @@ extension RecoverAttention {
     }
 
     /// [B, H, S, D] where the value is its last two axes exchanged, perhaps with the first two
-    /// joined meanwhile.
+    /// (or, of heads spread over groups, the first three) joined meanwhile.
     private func straightened(_ value: ValueID, in graph: Graph) -> ValueID? {
         if let transpose = graph.producer(of: value, is: .transpose) {
             guard graph.attribute("perm", of: transpose)?.ints == [0, 1, 3, 2] else { return nil }
@@ -79,29 +79,37 @@ extension RecoverAttention {
             let joined = graph.producer(of: graph.input(0, of: transpose), is: .reshape),
             let rows = graph.input(0, of: joined), let before = graph.dimensions(of: rows),
             let middle = graph.dimensions(of: turned), let after = graph.dimensions(of: value),
-            before.count == 4, middle.count == 3, after.count == 4, before[0] == after[0],
-            before[1] == after[1], before[2] == after[3], before[3] == after[2],
+            before.count == 4 || before.count == 5, middle.count == 3, after.count == 4,
+            before[0] == after[0], before.count == 5 || before[1] == after[1],
+            before[before.count - 2] == after[3], before[before.count - 1] == after[2],
             middle[1] == after[2], middle[2] == after[3]
         else { return nil }
         return rows
     }
 
-    /// [B, K, S, D] and n where the value is each of its heads n times, [B, K · n, S, D].
+    /// [B, K, S, D] and n where the value is each of its heads n times, [B, K · n, S, D] or
+    /// [B, K, n, S, D].
     private func unrepeated(
         _ value: ValueID, in graph: Graph
     ) -> (rows: ValueID, times: Int)? {
-        guard let joined = graph.producer(of: value, is: .reshape),
-            let expand = graph.producer(of: graph.input(0, of: joined), is: .expand),
+        guard let after = graph.dimensions(of: value) else { return nil }
+        let joined = after.count == 4 ? graph.producer(of: value, is: .reshape) : nil
+        guard after.count == 5 || joined != nil,
+            let spreading = joined.map({ graph.input(0, of: $0) }) ?? value,
+            let expand = graph.producer(of: spreading, is: .expand),
             let unsqueeze = graph.producer(of: graph.input(0, of: expand), is: .unsqueeze),
             graph.constantIntegers(graph.input(1, of: unsqueeze)) == [2],
             let rows = graph.input(0, of: unsqueeze), let before = graph.dimensions(of: rows),
-            let spread = graph.dimensions(of: graph.result(of: expand)),
-            let after = graph.dimensions(of: value), before.count == 4, spread.count == 5,
-            after.count == 4, let heads = before[1].fixed, let times = spread[2].fixed,
-            times > 0, after[1].fixed == heads * times, before[0] == spread[0],
-            before[1] == spread[1], before[2] == spread[3], before[3] == spread[4],
-            before[0] == after[0], before[2] == after[2], before[3] == after[3]
+            let spread = graph.dimensions(of: spreading), before.count == 4, spread.count == 5,
+            let heads = before[1].fixed, let times = spread[2].fixed, times > 0,
+            before[0] == spread[0], before[1] == spread[1], before[2] == spread[3],
+            before[3] == spread[4]
         else { return nil }
+        if joined != nil {
+            guard after[1].fixed == heads * times, before[0] == after[0], before[2] == after[2],
+                before[3] == after[3]
+            else { return nil }
+        }
         return (rows, times)
     }
 }

@@ -44,6 +44,19 @@ extension RecoverAttention {
         return nil
     }
 
+    /// Whether ONNX's Attention reads the mask as it is meant: keys past its end would be hidden.
+    func coversKeys(_ mask: Mask, of scores: [Dimension], in graph: Graph) -> Bool {
+        let source =
+            switch mask.form {
+            case .addend(let value): value
+            case .choice(let condition, _, _): condition
+            }
+        guard let shape = graph.dimensions(of: source), (1...4).contains(shape.count) else {
+            return false
+        }
+        return shape.last == scores.last
+    }
+
     /// The mask as an addend: a chosen constant becomes one that is added to the score.
     func additive(_ mask: Mask, in graph: inout Graph) throws(GraphError) -> ValueID {
         switch mask.form {

@@ -36,11 +36,15 @@ public struct RecoverAttention: GraphPass {
             let keys = heads(graph.input(1, of: products.node), isTransposed: true, in: graph),
             let values = heads(graph.input(1, of: weighing), isTransposed: false, in: graph),
             values.scale == 1, queries.groupSize == 1, keys.groupSize == values.groupSize,
-            keys.count == values.count, queries.count == keys.count * keys.groupSize
+            keys.count == values.count, queries.count == keys.count * keys.groupSize,
+            products.scale * queries.scale * keys.scale != 0
         else { return false }
         let scale = Float(products.scale * queries.scale * keys.scale)
         guard let form = form(queries, keys, values, after: weighing, products, in: graph) else {
             return false
+        }
+        if let mask, form.schema == .scaledAttention {
+            guard coversKeys(mask, of: shape, in: graph) else { return false }
         }
         var inputs: [ValueID?] = form.operands
         var attributes: [String: AttributeValue] = form.attributes
@@ -93,7 +97,7 @@ public struct RecoverAttention: GraphPass {
     }
 
     /// Scores before the mask: what multiplies queries and keys, by what and how capped.
-    private struct Products {
+    struct Products {
         var value: ValueID
         var node: NodeID
         var scale: Double
@@ -105,7 +109,7 @@ public struct RecoverAttention: GraphPass {
         }
     }
 
-    private func products(_ scores: ValueID, in graph: Graph) -> Products? {
+    func products(_ scores: ValueID, in graph: Graph) -> Products? {
         var (value, scale) = scaled(scores, in: graph)
         var softcap = 0.0
         if let cap = graph.producer(of: value, is: .tanh), scale > 0,

@@ -159,6 +159,15 @@ public struct RecoverRotary: GraphPass {
     ) throws(GraphError) -> ValueID {
         if let known = halves[value] { return known }
         let rank = graph.rank(of: value) ?? 0
+        let label = graph.name(of: value) + ".half"
+        if let numbers = graph.constantFloats(value), let shape = graph.constant(value)?.shape {
+            let kept = numbers.indices.filter { $0 % (2 * form.half) < form.half }
+            let result = try graph.addFloats(
+                kept.map { numbers[$0] },
+                shape: [rank == 4 ? shape[0] : 1, shape[rank - 2], form.half], name: label)
+            halves[value] = result
+            return result
+        }
         func integers(_ number: Int) throws(GraphError) -> ValueID {
             do throws(TensorError) {
                 return graph.addConstant(name: "\(number)", try Tensor([Int64(number)]))
@@ -168,7 +177,7 @@ public struct RecoverRotary: GraphPass {
         }
         let part = graph.apply(
             .slice, value, try integers(0), try integers(form.half), try integers(rank - 1),
-            name: graph.name(of: value) + ".half")
+            name: label)
         let result = graph.apply(
             rank == 4 ? .squeeze : .unsqueeze, part, try integers(rank == 4 ? 1 : 0))
         halves[value] = result
