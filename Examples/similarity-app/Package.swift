@@ -13,5 +13,8 @@ let package = Package(
             dependencies: [
                 .product(name: "MartletServing", package: "martlet"),
                 .product(name: "Hummingbird", package: "hummingbird"),
-            ])
+            ]),
+        .executableTarget(
+            name: "Chat",
+            dependencies: [.product(name: "MartletLanguage", package: "martlet")]),
     ])

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Why a model folder could not be read, or a text not be prepared for its model.
+/// Why a model could not be opened, a text not be prepared for it, or an answer not be finished.
 public struct LanguageError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
         private enum Value {
             case missingFile, invalidFile, unsupported, limitExceeded, invalidInput
-            case contextExceeded, overloaded, `internal`
+            case contextExceeded, overloaded, cancelled, closed, `internal`
         }
         private let value: Value
         public static let missingFile = Code(value: .missingFile)
@@ -21,6 +21,10 @@ public struct LanguageError: Error, CustomStringConvertible {
         public static let contextExceeded = Code(value: .contextExceeded)
         /// Too much waits already; later may be better.
         public static let overloaded = Code(value: .overloaded)
+        /// Whoever asked does not want the answer any more.
+        public static let cancelled = Code(value: .cancelled)
+        /// The model was closed.
+        public static let closed = Code(value: .closed)
         /// The model failed.
         public static let `internal` = Code(value: .internal)
     }

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Glibc
+internal import MartletBase
 internal import MartletServing
 internal import Synchronization
 internal import Testing

@@ -38,7 +38,7 @@ package final class TwinModels: Sendable {
                     blockLength: 16, blockCount: blockCount), likely: likely)
             decoder.beforeStep = beforeStep
             opened.withLock { $0.append(Opened(decoder: decoder)) }
-            return LanguageModel(
+            return LoadedDecoder(
                 runner: decoder,
                 text: try LanguageText(folder: path, contextLength: contextLength))
         }

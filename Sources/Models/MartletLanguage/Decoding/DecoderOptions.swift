@@ -2,9 +2,9 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 /// How a decoder is run.
-package struct DecoderOptions: Sendable, Hashable {
+public struct DecoderOptions: Sendable, Hashable {
     /// How products are computed.
-    package enum Precision: String, Sendable, CaseIterable {
+    public enum Precision: String, Sendable, CaseIterable {
         /// As the weights are stored: blocks meet activations in 8 bits, BF16 meets BF16, F16 and
         /// F32 meet F32.
         case stored
@@ -15,7 +15,7 @@ package struct DecoderOptions: Sendable, Hashable {
     }
 
     /// What keys and values are kept as.
-    package enum CacheType: String, Sendable, CaseIterable {
+    public enum CacheType: String, Sendable, CaseIterable {
         case float32 = "f32"
         case float16 = "f16"
         case bfloat16 = "bf16"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletEngine
 internal import MartletFormats
 internal import MartletImages
@@ -22,7 +23,8 @@ extension ServingError {
                 switch error.code {
                 case .unsupported: .unsupported
                 case .limitExceeded: .payloadTooLarge
-                case .overloaded: .unavailable
+                case .overloaded, .closed: .unavailable
+                case .cancelled: .cancelled
                 case .internal: .internal
                 default: .invalidArgument
                 }
@@ -32,6 +34,8 @@ extension ServingError {
             self.init(.payloadTooLarge, error.message, cause: error)
         case is FormatError, is StorageError, is TokenizerError, is ImageError, is TensorError:
             self.init(.invalidArgument, "\(error)", cause: error)
+        case is ThreadFailure:
+            self.init(.unavailable, "\(error)", retryAfter: .seconds(1), cause: error)
         case let error as SharedMemoryError:
             self.init(error)
         default:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletLanguage
 internal import Synchronization
 
@@ -19,7 +20,7 @@ extension GenerationExecutor {
                         .unsupported, "model '\(model)' was not opened for adapters")
                 }
                 let file = try AdapterFile(folder: folder, configuration: configuration)
-                let isTold = thread.perform { [self] core in
+                let isTold = generator.perform { [self] core in
                     do throws(LanguageError) {
                         try core.loadAdapter(name, file)
                         names.withLock { _ = $0.insert(name) }
@@ -41,6 +42,6 @@ extension GenerationExecutor {
     /// New requests do not find the adapter any more; those that use it end first.
     package func unloadAdapter(_ name: String) -> Bool {
         guard names.withLock({ $0.remove(name) != nil }) else { return false }
-        return thread.perform { _ = $0.unloadAdapter(name) }
+        return generator.perform { _ = $0.unloadAdapter(name) }
     }
 }

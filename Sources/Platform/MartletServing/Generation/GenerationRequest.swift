@@ -6,11 +6,7 @@ public import ServiceContextModule
 
 /// A text to be continued by a language model.
 public struct GenerationRequest: Sendable {
-    public enum Prompt: Sendable {
-        case text(String)
-        case tokens([Int32])
-        case chat(ChatPrompt)
-    }
+    public typealias Prompt = GenerationPrompt
 
     public var model: String
     public var prompt: Prompt

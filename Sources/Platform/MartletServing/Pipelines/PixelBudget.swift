@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
+
 /// How many decoded pixels one pipeline holds at a time.
 ///
 /// A picture of a few kilobytes can decode to hundreds of megabytes, and a queue that is bounded in

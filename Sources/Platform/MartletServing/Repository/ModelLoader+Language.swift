@@ -7,7 +7,7 @@ internal import MartletTensor
 
 /// Opens a decoder's folder or file; blocks.
 package typealias LanguageOpener =
-    @Sendable (_ path: String, EngineOptions) throws -> sending LanguageModel
+    @Sendable (_ path: String, EngineOptions) throws -> sending LoadedDecoder
 
 extension ModelLoader {
     /// Decoders on the engine: weights as they are stored, or in int8 where asked for.
@@ -15,7 +15,7 @@ extension ModelLoader {
         var decoder = DecoderOptions()
         decoder.precision = options.precision == .int8 ? .int8 : .stored
         decoder.memoryByteCountMax = options.memoryBytesMax
-        return try LanguageModel.open(path, options: decoder)
+        return try LoadedDecoder.open(path, options: decoder)
     }
 
     /// What decoders are served with besides themselves.
@@ -37,7 +37,7 @@ extension ModelLoader {
             decoder.precision = options.precision == .int8 ? .int8 : .stored
             decoder.memoryByteCountMax = options.memoryBytesMax
             decoder.adaptersMax = max(extras.adaptersMax, extras.adapters.count)
-            var language = try LanguageModel.open(path, options: decoder)
+            var language = try LoadedDecoder.open(path, options: decoder)
             if let configuration = language.configuration {
                 for (name, folder) in extras.adapters {
                     do {
@@ -54,7 +54,7 @@ extension ModelLoader {
             decoder.sequencesMax = SchedulerPolicy().draftingRunsMax
             do {
                 try language.setDraft(
-                    try LanguageModel.open(extras.draftPath, options: decoder))
+                    try LoadedDecoder.open(extras.draftPath, options: decoder))
             } catch {
                 options.note?("model '\(path)' goes without '\(extras.draftPath)': \(error)")
             }
@@ -64,7 +64,7 @@ extension ModelLoader {
 
     /// A language model behind a thread of its own.
     func serve(
-        _ language: sending LanguageModel, version: ModelCandidate.Version,
+        _ language: sending LoadedDecoder, version: ModelCandidate.Version,
         of candidate: ModelCandidate,
         configuration: ModelConfiguration
     ) throws -> ServedModel {

@@ -39,7 +39,7 @@ struct ChatCommand: AsyncParsableCommand {
     }
 
     private func talk() throws {
-        let language = try LanguageModel.open(model)
+        let language = try LoadedDecoder.open(model)
         let text = language.text
         let core = GenerationCore(
             runner: language.runner, tokenizer: text.tokenizer, endTokens: text.endTokens)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletServing
+internal import MartletBase
 
 /// Runs blocking work on a thread of its own, because kernels must never hold a thread of Swift's
 /// cooperative pool.

@@ -2,7 +2,6 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletBase
-internal import MartletLanguage
 internal import MartletTokenizers
 internal import Synchronization
 
@@ -43,15 +42,14 @@ final class BeamRequest: Sendable {
                         ? [] : text.endTokens.union(prepared.options.stopTokens))))
     }
 
-    /// False where too many requests wait.
-    func start() -> Bool {
+    func start() throws(LanguageError) {
         cancellation.onCancel { [self] in
             for ticket in state.withLock({ $0.tickets }) { thread.cancel(ticket) }
         }
-        return round()
+        try round()
     }
 
-    private func round() -> Bool {
+    private func round() throws(LanguageError) {
         let beams = state.withLock { state in
             state.following = Array(repeating: [], count: state.search.open.count)
             state.left = state.search.open.count
@@ -72,10 +70,9 @@ final class BeamRequest: Sendable {
             let request = PreparedGeneration(
                 tokens: prepared.tokens + tokens, options: options
             ) { [self] in receive(index, $0) }
-            guard let ticket = thread.submit(request) else { return false }
+            let ticket = try thread.submit(request)
             state.withLock { $0.tickets.append(ticket) }
         }
-        return true
     }
 
     private func receive(_ index: Int, _ event: GenerationEvent) {
@@ -112,9 +109,10 @@ final class BeamRequest: Sendable {
         }
         guard isRoundOver else { return }
         if state.withLock({ $0.search.isOver }) { return finish(nil) }
-        if !round(), claim() {
-            prepared.receive(
-                .failed(LanguageError(.overloaded, "too many requests wait")))
+        do throws(LanguageError) {
+            try round()
+        } catch {
+            if claim() { prepared.receive(.failed(error)) }
         }
     }
 
@@ -151,65 +149,5 @@ final class BeamRequest: Sendable {
                 .finished(index: index, reason ?? (beam.isEnded ? .stop : .length), stop: nil))
         }
         prepared.receive(.ended(usage))
-    }
-}
-
-/// Collects more answers than are wanted and hands out the likeliest.
-final class BestAnswers: Sendable {
-    private struct Answer {
-        var delta: GenerationDelta
-        var logProbability = 0.0
-        var reason = FinishReason.length
-        var stop: String?
-    }
-
-    private let count: Int
-    private let keepsScores: Bool
-    private let receiver: @Sendable (GenerationEvent) -> Void
-    private let answers = Mutex<[Int: Answer]>([:])
-
-    init(
-        count: Int, keepsScores: Bool, receive: @escaping @Sendable (GenerationEvent) -> Void
-    ) {
-        self.count = count
-        self.keepsScores = keepsScores
-        receiver = receive
-    }
-
-    func receive(_ event: GenerationEvent) {
-        switch event {
-        case .delta(let delta):
-            answers.withLock { answers in
-                var answer =
-                    answers[delta.index]
-                    ?? Answer(delta: GenerationDelta(index: delta.index, text: "", tokens: []))
-                answer.delta.text += delta.text
-                answer.delta.tokens += delta.tokens
-                if keepsScores { answer.delta.scores += delta.scores }
-                answer.logProbability +=
-                    delta.scores.reduce(0) { $0 + Double($1.logProbability) }
-                answers[delta.index] = answer
-            }
-        case .finished(let index, let reason, let stop):
-            answers.withLock { answers in
-                answers[index]?.reason = reason
-                answers[index]?.stop = stop
-            }
-        case .ended:
-            let best = answers.withLock { answers in
-                answers.sorted {
-                    $0.value.logProbability != $1.value.logProbability
-                        ? $0.value.logProbability > $1.value.logProbability : $0.key < $1.key
-                }.prefix(count).map(\.value)
-            }
-            for (index, answer) in best.enumerated() {
-                var delta = answer.delta
-                delta.index = index
-                receiver(.delta(delta))
-                receiver(.finished(index: index, answer.reason, stop: answer.stop))
-            }
-            receiver(event)
-        default: receiver(event)
-        }
     }
 }

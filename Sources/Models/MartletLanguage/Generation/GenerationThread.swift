@@ -2,7 +2,6 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletBase
-internal import MartletLanguage
 
 /// The one thread that generates with a model: takes requests in, steps the core while there is
 /// work, sleeps otherwise.
@@ -27,10 +26,15 @@ final class GenerationThread: Sendable {
     }
 
     /// Hands the core to the thread.
-    // Sendable: made by one thread and used by another, never by both.
+    // Sendable: made by one thread and taken by another, never used by both.
     private final class Handover: @unchecked Sendable {
-        let core: GenerationCore
+        private var core: GenerationCore?
         init(_ core: GenerationCore) { self.core = core }
+
+        func take() -> GenerationCore? {
+            defer { core = nil }
+            return core
+        }
     }
 
     private let monitor = Monitor()
@@ -38,14 +42,25 @@ final class GenerationThread: Sendable {
     private let waitingMax: Int
 
     /// Starts the thread; the core is its own from now on.
+    /// - Parameters:
+    ///   - observer: hears the counts after each step.
+    ///   - onEnd: called when the thread has ended and the core's memory is free.
     init(
-        model: String, core: sending GenerationCore, time: any TimeSource, waitingMax: Int,
-        observer: @escaping @Sendable (SchedulerCounts) -> Void
-    ) throws(ServingError) {
+        core: sending GenerationCore, time: any TimeSource, waitingMax: Int,
+        observer: @escaping @Sendable (SchedulerCounts) -> Void,
+        onEnd: @escaping @Sendable () -> Void
+    ) throws(LanguageError) {
         self.waitingMax = max(1, waitingMax)
         let handover = Handover(core)
-        try NativeThread.start(name: "martlet-generate") { [monitor, inbox] in
-            GenerationThread.run(handover.core, monitor, inbox, time, observer)
+        do throws(ThreadFailure) {
+            try NativeThread.start(name: "martlet-generate") { [monitor, inbox] in
+                if let core = handover.take() {
+                    GenerationThread.run(core, monitor, inbox, time, observer)
+                }
+                onEnd()
+            }
+        } catch {
+            throw LanguageError(.overloaded, "\(error)", cause: error)
         }
     }
 
@@ -53,17 +68,27 @@ final class GenerationThread: Sendable {
 
     var counts: SchedulerCounts { monitor.withLock { inbox.counts } }
 
-    /// Puts a request in line; nil when too many wait to be taken in.
-    func submit(_ request: PreparedGeneration) -> Ticket? {
-        monitor.withLock {
-            guard !inbox.isStopped, inbox.waiting < waitingMax else { return nil }
+    /// Requests that the next step takes in.
+    var waitingCount: Int { monitor.withLock { inbox.waiting } }
+
+    /// Puts a request in line.
+    /// - Throws: `.overloaded` when too many wait to be taken in, `.closed` after `stop`.
+    func submit(_ request: PreparedGeneration) throws(LanguageError) -> Ticket {
+        let result = monitor.withLock { () -> Result<Ticket, LanguageError> in
+            if inbox.isStopped {
+                return .failure(LanguageError(.closed, "the language model was closed"))
+            }
+            guard inbox.waiting < waitingMax else {
+                return .failure(LanguageError(.overloaded, "too many requests wait"))
+            }
             let ticket = inbox.nextTicket
             inbox.nextTicket += 1
             inbox.waiting += 1
             inbox.commands.append(.submit(request, ticket))
             monitor.signal()
-            return ticket
+            return .success(ticket)
         }
+        return try result.get()
     }
 
     /// Ends a request before its next step; nothing happens for one that has ended.

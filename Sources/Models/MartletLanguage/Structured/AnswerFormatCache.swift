@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletLanguage
 internal import Synchronization
 
 /// Makes constraints of answers' formats; a format is compiled once while it is in use.

@@ -6,7 +6,7 @@ internal import MartletTokenizers
 /// A decoder that is ready to run, with what turns text into its tokens and back.
 ///
 /// The runner belongs to the one thread that generates; the rest may be shared.
-package struct LanguageModel {
+package struct LoadedDecoder {
     package var runner: any DecoderRunner
     package var text: LanguageText
     package var memoryBytes: Int
@@ -25,7 +25,7 @@ package struct LanguageModel {
 
     /// Lets a smaller model of the same tokens guess for this one.
     /// - Throws: `LanguageError` where their tokens differ.
-    package mutating func setDraft(_ other: LanguageModel) throws(LanguageError) {
+    package mutating func setDraft(_ other: LoadedDecoder) throws(LanguageError) {
         let (mine, theirs) = (text.tokenizer, other.text.tokenizer)
         for id in 0..<theirs.vocabularySize
         where theirs.content(of: id) != mine.content(of: id) {

@@ -1,18 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import DequeModule
-
 /// A few threads of our own and a bounded queue of work for them.
 package final class WorkerPool: Sendable {
     package typealias Work = @Sendable () -> Void
 
     // Sendable: read and written under `monitor` only.
     private final class State: @unchecked Sendable {
-        var waiting = Deque<Work>()
+        private var queue: [Work?] = []
+        private var first = 0
         var threads = 0
         var idle = 0
         var isStopped = false
+
+        var waitingCount: Int { queue.count - first }
+
+        func append(_ work: @escaping Work) { queue.append(work) }
+
+        /// Cost: O(1) amortised; the front is cut off once it is half of the queue.
+        func popFirst() -> Work? {
+            guard first < queue.count, let work = queue[first] else { return nil }
+            queue[first] = nil
+            first += 1
+            if first * 2 >= queue.count {
+                queue.removeFirst(first)
+                first = 0
+            }
+            return work
+        }
     }
 
     private let name: String
@@ -30,16 +45,16 @@ package final class WorkerPool: Sendable {
 
     deinit { WorkerPool.stop(monitor, state) }
 
-    package var waitingCount: Int { monitor.withLock { state.waiting.count } }
+    package var waitingCount: Int { monitor.withLock { state.waitingCount } }
 
     /// - Returns: false when the queue is full or the pool has stopped; the work will not run.
     package func submit(_ work: @escaping Work) -> Bool {
         monitor.lock()
-        guard !state.isStopped, state.waiting.count < waitingMax else {
+        guard !state.isStopped, state.waitingCount < waitingMax else {
             monitor.unlock()
             return false
         }
-        state.waiting.append(work)
+        state.append(work)
         let startsThread = state.idle == 0 && state.threads < threadCountMax
         if startsThread { state.threads += 1 }
         monitor.signal()
@@ -72,7 +87,7 @@ package final class WorkerPool: Sendable {
     private static func run(_ monitor: Monitor, _ state: State) {
         monitor.lock()
         while true {
-            if let work = state.waiting.popFirst() {
+            if let work = state.popFirst() {
                 monitor.unlock()
                 work()
                 monitor.lock()

@@ -4,7 +4,7 @@
 internal import MartletEngine
 internal import MartletTokenizers
 
-extension LanguageModel {
+extension LoadedDecoder {
     /// Whether `path` is a decoder: a GGUF file, or a Hugging Face folder with one.
     package static func isLanguageModel(_ path: String) -> Bool { DecoderModel.isDecoder(path) }
 
@@ -13,7 +13,7 @@ extension LanguageModel {
     /// - Throws: `LanguageError` or `EngineError`.
     package static func open(
         _ path: String, options: DecoderOptions = DecoderOptions()
-    ) throws -> sending LanguageModel {
+    ) throws -> sending LoadedDecoder {
         let model = try DecoderModel(path: path)
         let runner = try model.load(options)
         let text =
@@ -28,7 +28,7 @@ extension LanguageModel {
                 "'\(path)': the tokenizer has ids up to \(text.tokenizer.vocabularySize - 1), the "
                     + "model's vocabulary has \(runner.shape.vocabularySize)")
         }
-        var language = LanguageModel(
+        var language = LoadedDecoder(
             runner: runner, text: text, memoryBytes: runner.session.memoryBytes)
         if options.adaptersMax > 0 { language.configuration = runner.configuration }
         return language

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-package import MartletBase
 internal import Glibc
 
 /// A lock with one condition to wait on, for threads of our own; never held across a callback.

@@ -15,10 +15,9 @@ package enum NativeThread {
     package static let stackBytes = 1 << 20
 
     /// Starts `body` on a new thread; `name` is for the error.
-    /// - Throws: `ServingError.unavailable` when the system has no thread left to give.
     package static func start(
         name: String, _ body: @escaping @Sendable () -> Void
-    ) throws(ServingError) {
+    ) throws(ThreadFailure) {
         let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
         unsafe pthread_attr_init(attributes)
         defer {
@@ -40,7 +39,31 @@ package enum NativeThread {
             }, start.toOpaque())
         guard status == 0 else {
             unsafe start.release()
-            throw ServingError(.unavailable, "cannot start thread '\(name)' (error \(status))")
+            throw ThreadFailure(name: name, status: status)
         }
     }
+
+    /// Runs `body` on a new thread and waits for what it answers, without holding one of the
+    /// cooperative pool's.
+    package static func run<Value: Sendable>(
+        name: String, _ body: @escaping @Sendable () -> Value
+    ) async throws(ThreadFailure) -> Value {
+        let result: Result<Value, ThreadFailure> = await withCheckedContinuation { continuation in
+            do throws(ThreadFailure) {
+                try start(name: name) { continuation.resume(returning: .success(body())) }
+            } catch {
+                continuation.resume(returning: .failure(error))
+            }
+        }
+        return try result.get()
+    }
+}
+
+/// The system has no thread left to give.
+package struct ThreadFailure: Error, CustomStringConvertible {
+    package let name: String
+    /// The system's error number.
+    package let status: Int32
+
+    package var description: String { "cannot start thread '\(name)' (error \(status))" }
 }
