@@ -44,14 +44,14 @@ def chat(text, **more):
             "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}}
 
 
-def gateway_with(folder, talkers, models, more=""):
+def gateway_with(folder, talkers, models, more="", pools="pools:\n"):
     """A gateway whose upstreams are the talkers by name, with these models besides the usual."""
     base = Gateway.text
 
     class Own(Gateway):
         def text(self, **changes):
             lines = "".join(f"  {one.name}: http://127.0.0.1:{one.port}\n" for one in talkers)
-            return base(self, more=models, **changes).replace("pools:\n", lines + "pools:\n", 1) + more
+            return base(self, more=models, **changes).replace("pools:\n", lines + pools, 1) + more
 
     spare = Provider("spare")
     return Own(folder, spare, spare, spare)

@@ -82,6 +82,41 @@ def test_stream(cached):
     assert post(cached).headers["x-cache"] == "miss", "a stream's answer is none for who wants no stream"
 
 
+def test_http2(cached):
+    """Streams of an HTTP/2 connection ask the same memory."""
+    with Case(cached, "the same question over both versions of HTTP") as row, httpx.Client(
+            http1=False, http2=True, timeout=10, headers=KEY) as client:
+        def ask(headers={}, **body):
+            answer = client.post(cached.url + "/v1/chat/completions", headers=headers, json={
+                "model": "kept", "messages": MESSAGES, "temperature": 0, **body})
+            assert answer.http_version == "HTTP/2" and answer.status_code == 200
+            return answer
+        answers = [ask(), ask(), post(cached)]
+        row.saw = ", ".join(answer.headers["x-cache"] for answer in answers)
+        assert row.saw == "miss, hit, hit" and len(cached.a.requests) == 1
+        assert len({answer.content for answer in answers}) == 1
+        assert int(answers[1].headers["age"]) == 0 and int(answers[1].headers["content-length"]) == len(answers[1].content)
+        assert answers[1].headers["content-type"] == answers[0].headers["content-type"]
+        assert "x-cache" not in ask(headers={"cache-control": "no-store"}).headers
+        streams = [post(cached, stream=True), ask(stream=True)]
+        assert [stream.headers["x-cache"] for stream in streams] == ["miss", "hit"]
+        assert streams[0].text == streams[1].text and streams[1].text.endswith("data: [DONE]\n\n")
+        assert "content-length" not in streams[1].headers
+        # Many at once on one connection: one of them asks.
+        cached.a.reset(default="good:0.3")
+        results, threads = [], []
+        for _ in range(8):
+            threads.append(threading.Thread(target=lambda: results.append(ask(seed=5).headers["x-cache"])))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results) == ["joined"] * 7 + ["miss"] and len(cached.a.requests) == 1
+        # Longer than a stream's window.
+        for wanted in ("miss", "hit"):
+            answer = ask(model="everything", user="u", messages=[{"role": "user", "content": "x" * 300_000}])
+            assert answer.headers["x-cache"] == wanted
+
+
 def test_who_gets_whose(cached):
     assert post(cached).headers["x-cache"] == "miss"
     assert post(cached, CAROL).headers["x-cache"] == "miss", "another tenant"

@@ -26,12 +26,13 @@ def logprobs(value):
     return {"logprobs": {"content": [{"token": "a", "logprob": value, "top_logprobs": []}] * 3}}
 
 
-@pytest.fixture
-def cascade(tmp_path):
+@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
+def cascade(tmp_path, request):
     small = Talker("small", lambda path, request: chat("small", **logprobs(-0.1)))
     large = Talker("large", lambda path, request: chat("large"))
     gateway = gateway_with(tmp_path, [small, large], MODELS)
-    with httpx.Client(headers=KEY, timeout=10) as client:
+    is_new = request.param == "HTTP/2"
+    with httpx.Client(headers=KEY, timeout=10, http1=not is_new, http2=is_new) as client:
         yield gateway, small, large, client
     gateway.stop()
 

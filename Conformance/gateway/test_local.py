@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of Martlet, the AI platform in one Swift binary.
 """`martlet serve --gateway`: the gateway before the models of its own process, and gRPC to another martlet."""
+import json
 import os
 import pathlib
 import signal
@@ -10,6 +11,7 @@ import time
 import urllib.request
 import zlib
 
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -36,6 +38,7 @@ admin: {{sha256: {digest("admin")}}}
 upstreams:
   here: {{local: tiny-embedder}}
   numbers: {{local: digits, protocol: kserve}}
+  writer: {{local: tiny-chat}}
   nowhere: http://127.0.0.1:9
   door: {{url: "http://127.0.0.1:{self.grpc}", protocol: grpc}}
 pools:
@@ -45,12 +48,19 @@ models:
   seen: numbers
   safe: safe
   calls: {{versions: {{v1: {{pool: door, model: digits}}}}}}
+  remembering:
+    versions: {{v1: writer}}
+    semantic_cache: {{embeddings: here, model: tiny-embedder, threshold: 0.6, entries: 10, ttl: 60s, timeout: 5s}}
+  doubled:
+    versions: {{v1: writer, v2: {{pool: writer, model: tiny-chat}}}}
+    default: v1
+    shadow: {{to: v2, percent: 100, noise: true, concurrency: 4}}
 """)
         self.log = open(folder / "log", "ab")
         self.process = subprocess.Popen(
             [os.environ["MARTLET_BIN"], "serve", "--gateway", str(folder / "gateway.yaml"), "--http-port",
              str(self.http), "--grpc-port", str(self.grpc), "--metrics-port", "-1", str(MODELS / "digits"),
-             str(MODELS / "tiny-embedder")], stdout=self.log, stderr=self.log)
+             str(MODELS / "tiny-embedder"), str(MODELS / "tiny-chat.gguf")], stdout=self.log, stderr=self.log)
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.http}/v2/health/ready", timeout=1)
@@ -137,3 +147,46 @@ def test_triton_over_grpc(server):
     with pytest.raises(InferenceServerException) as failure:
         through.infer("seen", digits_input(triton_grpc, signature), headers=headers)
     assert "gRPC" in str(failure.value)
+
+
+def ask(server, model, content, **more):
+    answer = httpx.post(server.url + "/v1/chat/completions", headers=KEY, timeout=20, json={
+        "model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 8, "temperature": 0, **more})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def made(server):
+    """Answers that the process's own model has made."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http}/v2/models/tiny-chat/stats", timeout=10) as answer:
+        return json.loads(answer.read())["model_stats"][0]["execution_count"]
+
+
+def test_meaning_is_found_by_the_processs_own_embedder(server):
+    before = made(server)
+    first = ask(server, "remembering", "The server refused the connection.")
+    assert "x-martlet-cache" not in first.headers
+    alike = ask(server, "remembering", "The server closed the connection.")
+    assert alike.headers["x-martlet-cache"].startswith("semantic; cosine=0.7") and alike.json() == first.json()
+    unlike = ask(server, "remembering", "A list of colours and shapes.")
+    assert "x-martlet-cache" not in unlike.headers
+    assert made(server) == before + 2
+    streams = [ask(server, "remembering", "Tell me about threads.", stream=True) for _ in range(2)]
+    assert streams[1].headers["x-martlet-cache"].startswith("semantic; cosine=1")
+    assert streams[0].text == streams[1].text and streams[1].text.endswith("data: [DONE]\n\n")
+
+
+def test_shadows_ask_the_processs_own_models(server):
+    before = made(server)
+    for number in range(5):
+        ask(server, "doubled", f"Question {number}", stream=number == 4)
+    for _ in range(200):
+        answer = httpx.get(server.url + "/admin/compare/doubled",
+                           headers={"Authorization": "Bearer " + SECRETS["admin"]})
+        if answer.status_code == 200 and answer.json()["report"]["exchanges"] == 5:
+            break
+        time.sleep(0.02)
+    report = answer.json()["report"]
+    assert (report["exchanges"], report["equal"], report["noise_exchanges"]) == (5, 5, 5), report["paths"]
+    assert report["tokens"]["primary"] == report["tokens"]["candidate"] > 0
+    assert made(server) == before + 15, "each was asked of the primary twice and of the candidate once"

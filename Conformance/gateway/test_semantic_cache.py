@@ -23,12 +23,13 @@ def direction(path, request):
     return {"data": [{"index": 0, "embedding": [math.cos(angle), math.sin(angle)]}]}
 
 
-@pytest.fixture
-def memory(tmp_path):
+@pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
+def memory(tmp_path, request):
     thinker = Talker("thinker", lambda path, request: chat("about " + request["messages"][-1]["content"]))
     embedder = Talker("embedder", direction)
     gateway = gateway_with(tmp_path, [thinker, embedder], MODELS)
-    with httpx.Client(timeout=10) as client:
+    is_new = request.param == "HTTP/2"
+    with httpx.Client(timeout=10, http1=not is_new, http2=is_new) as client:
         yield gateway, thinker, embedder, client
     gateway.stop()
 

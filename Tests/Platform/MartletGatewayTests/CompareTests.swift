@@ -175,4 +175,59 @@ struct CompareTests {
         #expect(table.contains("$.score     25.0 %     0.0 %      yes  changed"), "\(table)")
         #expect(report.json["paths"]?[0]?["path"] == "$.score")
     }
+
+    @Test("a report that was kept is the report, and goes on as it would have")
+    func kept() throws {
+        var report = ComparisonReport()
+        func add(_ index: Int, to report: inout ComparisonReport) {
+            var exchange = ExchangeComparison(
+                id: "r\(index)", primaryLatency: .microseconds(10 + index),
+                candidateLatency: .milliseconds(20))
+            exchange.differences =
+                JSONComparison(
+                    ["a": .integer(Int64(index)), "b": [1], "c": .null],
+                    ["a": "x", "b": [1, 2], "d": .null]
+                ).differences
+            exchange.noise = index % 2 == 0 ? [] : nil
+            exchange.text = TextDistance("a b c", "a x c")
+            exchange.code = [CodeComparison("x = 1", "x = 2", language: "python")]
+            exchange.tensors = []
+            exchange.primaryTokens = 5
+            exchange.candidateCost = 7
+            exchange.primaryFirstByte = .microseconds(3)
+            exchange.candidateFirstByte = .microseconds(4)
+            exchange.request = "ask \(index)"
+            report.add(exchange)
+        }
+        for index in 0..<40 { add(index, to: &report) }
+        let text = report.state.serialized()
+        var again = try #require(ComparisonReport(state: try JSONValue(parsing: text)))
+        #expect(again.json == report.json)
+        #expect(again.table() == report.table())
+        add(40, to: &report)
+        add(40, to: &again)
+        #expect(again.json == report.json)
+        #expect(again.table() == report.table())
+    }
+
+    @Test("what is no kept report is refused, and what is too large is cut")
+    func notKept() throws {
+        for text in ["[]", "1", "{}", #"{"exchanges": -1}"#, #"{"exchanges": "2"}"#] {
+            #expect(ComparisonReport(state: try JSONValue(parsing: text)) == nil, "\(text)")
+        }
+        guard case .object(var state) = ComparisonReport().state else { return }
+        var paths = JSONObject()
+        for index in 0..<(ComparisonReport.patternsMax + 100) {
+            paths["$.p\(index)"] = [
+                "candidate": 1, "kinds": ["changed", "bent"],
+                "example": ["kind": "changed", "path": "$.p"],
+            ]
+        }
+        state["paths"] = .object(paths)
+        state["worst"] = .array(
+            Array(repeating: ["id": "x", "severity": 1], count: 1_000))
+        let report = try #require(ComparisonReport(state: .object(state)))
+        #expect(report.rows.count == ComparisonReport.patternsMax)
+        #expect(report.worst.count == ComparisonReport.worstMax)
+    }
 }

@@ -54,42 +54,42 @@ package struct ComparisonReport: Sendable {
         package var example: JSONDifference
     }
 
-    private struct Tally {
+    struct Tally {
         var kinds: Set<JSONDifference.Kind> = []
         var candidate = 0
         var noise = 0
         var example: JSONDifference
     }
 
-    package private(set) var exchanges = 0
-    package private(set) var noiseExchanges = 0
-    package private(set) var equalExchanges = 0
+    package internal(set) var exchanges = 0
+    package internal(set) var noiseExchanges = 0
+    package internal(set) var equalExchanges = 0
     /// Differences on paths beyond those that are kept.
-    package private(set) var uncounted = 0
-    package private(set) var tensorsOutside = 0
-    package private(set) var tensorCount = 0
-    package private(set) var cosineLeast: Double?
+    package internal(set) var uncounted = 0
+    package internal(set) var tensorsOutside = 0
+    package internal(set) var tensorCount = 0
+    package internal(set) var cosineLeast: Double?
     /// Sums over all exchanges.
-    package private(set) var primaryLatency = Duration.zero
-    package private(set) var candidateLatency = Duration.zero
-    package private(set) var primaryTokens = 0
-    package private(set) var candidateTokens = 0
-    package private(set) var primaryCost: Int64 = 0
-    package private(set) var candidateCost: Int64 = 0
+    package internal(set) var primaryLatency = Duration.zero
+    package internal(set) var candidateLatency = Duration.zero
+    package internal(set) var primaryTokens = 0
+    package internal(set) var candidateTokens = 0
+    package internal(set) var primaryCost: Int64 = 0
+    package internal(set) var candidateCost: Int64 = 0
     /// The exchanges that differ most, worst first.
-    package private(set) var worst: [ComparisonSample] = []
-    package private(set) var codeBlocks = 0
-    package private(set) var codeDiffering = 0
-    package private(set) var codeUnparsed = 0
+    package internal(set) var worst: [ComparisonSample] = []
+    package internal(set) var codeBlocks = 0
+    package internal(set) var codeDiffering = 0
+    package internal(set) var codeUnparsed = 0
     /// Exchanges in which both answers' first bytes were timed, and the sums.
-    package private(set) var firstBytes = 0
-    package private(set) var primaryFirstByte = Duration.zero
-    package private(set) var candidateFirstByte = Duration.zero
-    package private(set) var primaryLatencies = LatencySample()
-    package private(set) var candidateLatencies = LatencySample()
-    private var textShare = 0.0
-    private var texts = 0
-    private var tallies: [String: Tally] = [:]
+    package internal(set) var firstBytes = 0
+    package internal(set) var primaryFirstByte = Duration.zero
+    package internal(set) var candidateFirstByte = Duration.zero
+    package internal(set) var primaryLatencies = LatencySample()
+    package internal(set) var candidateLatencies = LatencySample()
+    var textShare = 0.0
+    var texts = 0
+    var tallies: [String: Tally] = [:]
 
     package init() {}
 

@@ -3,11 +3,16 @@
 
 /// Quantiles of durations, from a bounded sample of them: the last 4 096.
 package struct LatencySample: Sendable {
-    private static let countMax = 4_096
-    private var milliseconds: [Double] = []
+    static let countMax = 4_096
+    private(set) var milliseconds: [Double] = []
     private var next = 0
 
     package init() {}
+
+    /// The last of what was kept.
+    init(milliseconds: [Double]) {
+        self.milliseconds = milliseconds.suffix(LatencySample.countMax)
+    }
 
     package mutating func add(_ duration: Duration) {
         let value = duration / .milliseconds(1)

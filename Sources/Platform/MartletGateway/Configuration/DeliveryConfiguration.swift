@@ -29,6 +29,8 @@ package struct FeedbackPolicy: Sendable, Hashable {
 package struct DeliveryFiles: Sendable, Hashable {
     /// The deliveries' state, replaced whole at each change; nil: a restart begins anew.
     package var state: String?
+    /// What shadows have shown, replaced whole now and then; nil: a restart begins anew.
+    package var comparisons: String?
     /// Assignments to experiments, a JSON object a line; nil: not written.
     package var exposures: String?
     /// The log is moved to `….1` when it has grown to this.

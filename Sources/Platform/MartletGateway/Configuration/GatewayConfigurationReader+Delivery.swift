@@ -90,14 +90,15 @@ extension GatewayConfigurationReader {
         return steps
     }
 
-    /// `delivery: {state: FILE, exposures: FILE, exposure_bytes: …}` and
+    /// `delivery: {state: FILE, comparisons: FILE, exposures: FILE, exposure_bytes: …}` and
     /// `feedback: {requests: 65536, kept: 24h}`.
     mutating func readDeliveryFiles(_ file: ConfigurationSection) {
         if let node = file["delivery"],
             let section = ConfigurationSection(node, "delivery", problems)
         {
-            section.allow(["state", "exposures", "exposure_bytes"])
+            section.allow(["state", "comparisons", "exposures", "exposure_bytes"])
             configuration.deliveryFiles.state = section.text("state")
+            configuration.deliveryFiles.comparisons = section.text("comparisons")
             configuration.deliveryFiles.exposures = section.text("exposures")
             section.integer(
                 "exposure_bytes", 4_096...(1 << 40),

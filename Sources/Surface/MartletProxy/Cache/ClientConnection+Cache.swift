@@ -33,7 +33,8 @@ extension ClientConnection {
     /// Looks the request up. True when its answer is here, or another request is getting it.
     func asksCache(_ version: Int, _ runtime: GatewayRuntime) -> Bool {
         guard let cache = runtime.caches[runtime.snapshot.tables.versions[version].model],
-            exchange.method == .post, stream == nil, exchange.isBodyComplete, exchange.isReplayable
+            exchange.method == .post, !exchange.isGRPC, exchange.isBodyComplete,
+            exchange.isReplayable
         else { return false }
         let control = parser.head.fields["cache-control"]?.lowercased() ?? ""
         guard !control.contains("no-store"),
@@ -280,6 +281,7 @@ extension ClientConnection {
         exchange.stage = .answering
         exchange.firstByte = shared.time.now()
         exchange.isEventStream = answer.isEventStream
+        if let stream { return replay(answer, age: age, result, on: stream) }
         if shared.isDraining { exchange.keepsAlive = false }
         let isChunked = answer.isEventStream && !exchange.isOldVersion
         if answer.isEventStream, exchange.isOldVersion { exchange.keepsAlive = false }

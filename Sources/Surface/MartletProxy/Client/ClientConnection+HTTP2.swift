@@ -121,8 +121,26 @@ extension ClientConnection {
         if case .length(let count) = head.framing, !stream.isGRPC {
             lines += Array("content-length: \(count)\r\n".utf8)
         }
+        if exchange.cacheResult != nil { lines += Array("x-cache: miss\r\n".utf8) }
         appendRequestID(to: &lines)
         stream.take(head: lines, status: head.status)
+    }
+
+    /// Puts a kept answer on a stream.
+    func replay(
+        _ answer: CachedAnswer, age: Duration, _ result: CacheResult, on stream: HTTP2ClientStream
+    ) {
+        exchange.answerBytes = answer.body.count
+        var lines = answer.lines
+        if !answer.isEventStream {
+            lines += Array("content-length: \(answer.body.count)\r\n".utf8)
+        }
+        let seconds = age.nanosecondsSaturating / 1_000_000_000
+        lines += Array("age: \(seconds)\r\nx-cache: \(result.rawValue)\r\n".utf8)
+        appendRequestID(to: &lines)
+        stream.take(head: lines, status: answer.status)
+        unsafe answer.body.withUnsafeBytes { unsafe stream.send($0) }
+        finishExchange(keepsAlive: true, lingers: true)
     }
 
     private func appendRequestID(to lines: inout [UInt8]) {

@@ -82,6 +82,12 @@ extension ClientConnection {
                 return fail(404, "nothing_compared", "nothing of '\(model)' has been compared")
             }
             answer(.json(report))
+        case ("DELETE", let path) where path.hasPrefix("/admin/compare/"):
+            let model = String(path.dropFirst("/admin/compare/".count))
+            guard shared.comparisons.remove(model) else {
+                return fail(404, "nothing_compared", "nothing of '\(model)' has been compared")
+            }
+            answer(.json(["model": .string(model), "removed": .bool(true)]))
         case (_, let path) where path.hasPrefix("/admin/delivery"): answerDelivery(path)
         case ("GET", "/admin/upstreams"): answer(.json(upstreams(runtime)))
         case ("POST", "/admin/config"), ("PUT", "/admin/config"): replaceConfiguration()

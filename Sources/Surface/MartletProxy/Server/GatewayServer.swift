@@ -142,6 +142,7 @@ public final class GatewayServer: Service {
                 BudgetKeeper(first.value).start()
             }
             shared.variants.start(on: first.eventLoop)
+            shared.comparisons.start(on: first.eventLoop, shared.logger)
         }
     }
 
@@ -170,6 +171,7 @@ public final class GatewayServer: Service {
         try? await group.shutdownGracefully()
         shared.variants.save()
         shared.budgets.save(shared.logger)
+        shared.comparisons.save(shared.logger)
     }
 
     // MARK: TLS

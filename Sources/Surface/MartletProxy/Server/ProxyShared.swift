@@ -37,7 +37,7 @@ final class ProxyShared: Sendable {
     let replicas: ReplicaState?
     let ledger = UsageLedger()
     let budgets: BudgetLedger
-    let comparisons = ComparisonLedger()
+    let comparisons: ComparisonLedger
     let variants: Variants
     let semantic = SemanticCaches()
     private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
@@ -53,6 +53,8 @@ final class ProxyShared: Sendable {
         self.store = store
         self.logger = logger
         variants = Variants(store: store, logger: logger)
+        comparisons = ComparisonLedger(
+            path: store.load().runtime.snapshot.tables.deliveryFiles.comparisons, logger: logger)
         waits = ProxyWaits(listen)
         self.clientTLS = clientTLS
         self.budgets = budgets

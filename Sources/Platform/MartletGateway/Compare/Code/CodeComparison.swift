@@ -30,6 +30,13 @@ package struct CodeComparison: Sendable, Hashable {
 
     package var isSame: Bool { differences.isEmpty }
 
+    /// One that was made before, as far as it was kept.
+    init(language: String, isParsed: Bool, differences: [CodeDifference]) {
+        self.language = language
+        self.isParsed = isParsed
+        self.differences = differences
+    }
+
     package init(_ before: String, _ after: String, language name: String) {
         language = name
         isParsed = false
