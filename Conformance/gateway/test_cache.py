@@ -111,10 +111,6 @@ def test_http2(cached):
         for thread in threads:
             thread.join()
         assert sorted(results) == ["joined"] * 7 + ["miss"] and len(cached.a.requests) == 1
-        # Longer than a stream's window.
-        for wanted in ("miss", "hit"):
-            answer = ask(model="everything", user="u", messages=[{"role": "user", "content": "x" * 300_000}])
-            assert answer.headers["x-cache"] == wanted
 
 
 def test_who_gets_whose(cached):

@@ -150,7 +150,8 @@ def test_triton_over_grpc(server):
 
 
 def ask(server, model, content, **more):
-    answer = httpx.post(server.url + "/v1/chat/completions", headers=KEY, timeout=20, json={
+    headers = {"Authorization": KEY["Authorization"]}  # without what tritonclient has put into KEY
+    answer = httpx.post(server.url + "/v1/chat/completions", headers=headers, timeout=20, json={
         "model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 8, "temperature": 0, **more})
     assert answer.status_code == 200, answer.text
     return answer

@@ -51,6 +51,24 @@ struct BalancingTests {
         #expect(pool.pick(.leastLoaded, at: instant(20), using: &random) == 0)
     }
 
+    @Test("keys and preferences pass a member by where too much waits, as long as that is known")
+    func bounds() {
+        var random = SeededRandom(seed: 1)
+        var pool = pool([1, 1])
+        #expect(pool.pick(.preferred(1), at: instant(0), using: &random) == 1)
+        pool.report(1, queued: 10, memoryUse: 0, at: instant(0))
+        #expect(pool.pick(.preferred(1), at: instant(5), using: &random) == 0)
+        #expect(pool.pick(.preferred(1), at: instant(11), using: &random) == 1)
+        pool.report(0, queued: 10, memoryUse: 0, at: instant(20))
+        pool.report(1, queued: 10, memoryUse: 0, at: instant(20))
+        #expect(pool.pick(.preferred(1), at: instant(20), using: &random) == 1)
+        for key in UInt64(0)..<64 {
+            pool.report(0, queued: 0, memoryUse: 0, at: instant(30))
+            pool.report(1, queued: 10, memoryUse: 0, at: instant(30))
+            #expect(pool.pick(.hash(key), at: instant(30), using: &random) == 0)
+        }
+    }
+
     @Test("only the lowest priority that can be asked is asked, and never one that was tried")
     func priorities() {
         var random = SeededRandom(seed: 1)

@@ -68,6 +68,9 @@ final class GenerationThread: Sendable {
 
     var counts: SchedulerCounts { monitor.withLock { inbox.counts } }
 
+    /// It ends when what it has is done.
+    var isStopped: Bool { monitor.withLock { inbox.isStopped } }
+
     /// Requests that the next step takes in.
     var waitingCount: Int { monitor.withLock { inbox.waiting } }
 

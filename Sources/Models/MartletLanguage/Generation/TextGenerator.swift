@@ -113,6 +113,9 @@ package final class TextGenerator: Sendable {
         cancellation.onCancel { [thread] in thread.cancel(ticket) }
     }
 
+    /// It takes no more requests.
+    package var isStopped: Bool { thread.isStopped }
+
     /// Requests that the next step takes in.
     package var waitingCount: Int { thread.waitingCount }
 

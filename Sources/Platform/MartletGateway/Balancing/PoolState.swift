@@ -115,16 +115,22 @@ package struct PoolState: Sendable {
     /// How busy a member is for its weight: lower is better.
     package func load(_ member: Int, at now: MonotonicInstant) -> Double {
         let it = members[member]
-        var work = Double(it.inFlight) + 1
-        if let reported = it.reportedAt,
-            reported.duration(to: now) <= PoolState.reportAgeMax
-        {
-            // What waits there includes other gateways' requests. Nearly full memory means
-            // that requests are about to be set aside.
-            work += Double(it.queued)
-            if it.memoryUse > 0.9 { work *= 1 + (it.memoryUse - 0.9) * 20 }
-        }
+        var work = work(member, at: now) + 1
+        // Nearly full memory means that requests are about to be set aside.
+        if isFresh(it, now), it.memoryUse > 0.9 { work *= 1 + (it.memoryUse - 0.9) * 20 }
         return work / effectiveWeight(member, at: now)
+    }
+
+    /// Requests that a member has to do: ours in flight, and what waits there, other gateways'
+    /// included.
+    private func work(_ member: Int, at now: MonotonicInstant) -> Double {
+        let it = members[member]
+        return Double(it.inFlight) + (isFresh(it, now) ? Double(it.queued) : 0)
+    }
+
+    private func isFresh(_ member: MemberLoad, _ now: MonotonicInstant) -> Bool {
+        guard let reported = member.reportedAt else { return false }
+        return reported.duration(to: now) <= PoolState.reportAgeMax
     }
 
     // MARK: Choice
@@ -231,14 +237,14 @@ package struct PoolState: Sendable {
         return last
     }
 
-    /// The requests in flight per weight that no keyed choice may pass.
+    /// The requests per weight that no keyed choice may pass.
     private func bound(
         _ candidates: (priority: Int, count: Int), _ tried: TriedMembers, _ now: MonotonicInstant
     ) -> Double {
         var total = 1.0
         var weights = 0.0
         for member in members.indices where isCandidate(member, candidates.priority, tried) {
-            total += Double(members[member].inFlight)
+            total += work(member, at: now)
             weights += effectiveWeight(member, at: now)
         }
         return PoolState.loadBound * total / weights
@@ -246,6 +252,6 @@ package struct PoolState: Sendable {
 
     private func isWithin(_ limit: Double, _ member: Int, _ now: MonotonicInstant) -> Bool {
         let capacity = (limit * effectiveWeight(member, at: now)).rounded(.up)
-        return Double(members[member].inFlight) + 1 <= max(capacity, 1)
+        return work(member, at: now) + 1 <= max(capacity, 1)
     }
 }

@@ -22,7 +22,7 @@ final class ComparisonLedger: Sendable {
     private let state = Mutex(State())
     private let writing = Mutex(())
 
-    /// - Parameter path: where reports are kept. One that cannot be read is told of, and written over.
+    /// - Parameter path: where reports are kept. One that cannot be read is told of and replaced.
     init(path: String?, logger: Logger) {
         self.path = path
         guard let path, FileSystem.exists(path) else { return }

@@ -193,12 +193,15 @@ class HTTP2Link: ChannelDuplexHandler {
 
     func flush() {
         guard let context, !isClosed, !http.output.isEmpty else { return }
+        let hadNoRoom = !hasRoom
         let mustWrite = unsafe http.output.withUnsafeBytes {
             unsafe outlet?.send($0, isActive: context.channel.isActive) ?? false
         }
         http.clearOutput(keepingCapacity: http.output.capacity <= HTTP2Link.keptBytesMax)
         if mustWrite { writePiece(context) }
-        if waitingBytes > HTTP2Link.stuckBytesMax { close() }
+        if waitingBytes > HTTP2Link.stuckBytesMax { return close() }
+        // The socket took it all, and will not say so later.
+        if hadNoRoom, waitingBytes == 0 { socketHasRoom() }
     }
 
     private func writePiece(_ context: ChannelHandlerContext) {

@@ -246,6 +246,7 @@ struct LanguageModelTests {
             _ = try await stream.collect()
         }
         async let closing: Void = model.close()
+        while !model.generator.isStopped { await Task.yield() }
         gate.open()
         await closing
         #expect(decoder == nil)
