@@ -104,6 +104,12 @@ package struct CircuitBreaker: Sendable {
         }
     }
 
+    /// As `isReady`, read in place: nobody copies the breaker for it.
+    package mutating func isReadyInPlace(at now: MonotonicInstant) -> Bool {
+        if case .closed = phase { return true }
+        return isReady(at: now)
+    }
+
     /// Reports how an admitted call ended.
     package mutating func record(
         _ pass: Pass, _ outcome: Outcome, took duration: Duration, at now: MonotonicInstant

@@ -58,9 +58,8 @@ package struct PriorityBulkhead: Sendable {
 
     /// Takes a place if there is one now, and nobody as urgent waits for it.
     package mutating func takeFree(_ priority: RequestPriority) -> Bool {
-        guard inUse < concurrencyMax, queues[priority.rank...].allSatisfy(\.isEmpty) else {
-            return false
-        }
+        guard inUse < concurrencyMax else { return false }
+        for rank in priority.rank..<queues.count where !queues[rank].isEmpty { return false }
         inUse += 1
         return true
     }

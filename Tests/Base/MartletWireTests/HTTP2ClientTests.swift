@@ -157,6 +157,7 @@ struct HTTP2ClientTests {
         #expect(parser.head.fields["host"] == "h:1")
         var encoder = HPACKEncoder()
         var block: [UInt8] = []
+        encoder.begin(&block)
         encoder.append(parser.head, scheme: "https", to: &block)
         var decoder = HPACKDecoder()
         var back = HTTP2Fields()

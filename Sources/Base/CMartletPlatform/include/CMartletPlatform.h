@@ -23,4 +23,8 @@ void martlet_error_text(int number, char *text, size_t capacity);
 // pipe2 with both ends close-on-exec and non-blocking; 0, or the errno value.
 int martlet_wake_pipe(int ends[2]);
 
+// Unmaps the pages of the program and its libraries that are only read, code above all; those that
+// are used again come back from the file cache. Returns the bytes that these parts have.
+size_t martlet_release_code(void);
+
 #endif

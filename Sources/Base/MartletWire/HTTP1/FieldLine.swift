@@ -21,10 +21,11 @@ func parseFieldLine(
     var end = line.upperBound
     while place < end, bytes[place] == 0x20 || bytes[place] == 0x09 { place += 1 }
     while end > place, bytes[end - 1] == 0x20 || bytes[end - 1] == 0x09 { end -= 1 }
-    for index in place..<end where !ByteClass.isFieldValue(bytes[index]) {
+    guard bytes.isFieldValue(place..<end) else {
         throw WireError(.malformed, "a header value has a control character")
     }
-    return HTTPFields.Field(name: name, value: place..<end)
+    return HTTPFields.Field(
+        name: name, value: place..<end, kind: KnownField.of(bytes, name))
 }
 
 /// The next line from `start` in bytes searched up to `scanned`: its content and where the next

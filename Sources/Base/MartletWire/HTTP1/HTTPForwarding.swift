@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// What a proxy does with a field of a message that it passes on.
-enum ForwardedField {
-    /// Meant for the next hop only, or about this hop's framing: never passed on.
-    case hop
-    /// Passed on as it is.
-    case passed
-    /// Names the fields that are for this hop only.
-    case connection
-    case host, contentLength, authorization, forwardedFor, requestID, traceParent, timeout
-    case forwardedOther
-}
-
 /// Which of the fields that a proxy writes itself a message had.
 package struct ForwardedKinds: Sendable, Hashable {
     package var authorization: Range<Int>?
@@ -32,42 +20,74 @@ extension HTTPFields {
     /// Those are told of in the result, by where their values stand in `bytes`. One pass; nothing
     /// is allocated unless `Connection` names fields.
     package func appendForwarded(
-        to target: inout [UInt8], keepsAuthorization: Bool, isRequest: Bool
+        to target: inout WireBuffer, keepsAuthorization: Bool, isRequest: Bool
     ) -> ForwardedKinds {
         var kinds = ForwardedKinds()
-        var named: [Range<Int>] = []
-        for field in fields where matches(field.name, "connection") {
-            for element in elements(field.value)
-            where !matches(element, "close") && !matches(element, "keep-alive") {
-                named.append(element)
-            }
-        }
-        for field in fields {
-            switch kind(of: field.name, isRequest: isRequest) {
-            case .hop, .connection, .contentLength: continue
-            case .host: kinds.host = field.value
-            case .authorization:
-                kinds.authorization = field.value
-                guard keepsAuthorization else { continue }
-                appendLine(field, to: &target)
-            case .forwardedFor: kinds.forwardedFor = field.value
-            case .requestID: kinds.requestID = field.value
-            case .traceParent: kinds.traceParent = field.value
-            case .timeout: kinds.timeout = field.value
-            case .forwardedOther: continue
-            case .passed:
-                guard named.isEmpty || !named.contains(where: { equals($0, field.name) })
-                else { continue }
-                appendLine(field, to: &target)
+        let named = has(.connection) ? namedByConnection() : []
+        unsafe bytes.withUnsafeBytes { source in
+            for field in fields {
+                if isRequest {
+                    switch field.kind {
+                    case .host:
+                        kinds.host = field.value
+                        continue
+                    case .authorization, .apiKey:
+                        kinds.authorization = field.value
+                        guard keepsAuthorization else { continue }
+                    case .forwardedFor:
+                        kinds.forwardedFor = field.value
+                        continue
+                    case .traceParent:
+                        kinds.traceParent = field.value
+                        continue
+                    case .grpcTimeout, .requestTimeout:
+                        kinds.timeout = field.value
+                        continue
+                    case .forwardedHost, .forwardedProto, .expect: continue
+                    default: break
+                    }
+                }
+                switch field.kind {
+                case .contentLength, .transferEncoding, .connection, .keepAlive, .te, .upgrade,
+                    .trailer, .proxyConnection, .proxyAuthenticate, .proxyAuthorization:
+                    continue
+                case .requestID:
+                    kinds.requestID = field.value
+                    continue
+                case .authorization where isRequest, .apiKey where isRequest: break
+                default:
+                    guard named.isEmpty || !named.contains(where: { equals($0, field.name) })
+                    else { continue }
+                }
+                unsafe target.append(
+                    contentsOf: UnsafeRawBufferPointer(
+                        rebasing: source[field.name.lowerBound..<field.value.upperBound]))
+                target.append("\r\n")
             }
         }
         return kinds
     }
 
-    private func appendLine(_ field: Field, to target: inout [UInt8]) {
-        target.append(contentsOf: bytes[field.name.lowerBound..<field.value.upperBound])
-        target.append(0x0D)
-        target.append(0x0A)
+    package func appendForwarded(
+        to target: inout [UInt8], keepsAuthorization: Bool, isRequest: Bool
+    ) -> ForwardedKinds {
+        var lines = WireBuffer()
+        let kinds = appendForwarded(
+            to: &lines, keepsAuthorization: keepsAuthorization, isRequest: isRequest)
+        unsafe target.append(contentsOf: lines.bytes)
+        return kinds
+    }
+
+    /// The fields that `Connection` names.
+    private func namedByConnection() -> [Range<Int>] {
+        var named: [Range<Int>] = []
+        for field in fields where field.kind == .connection {
+            for element in elements(field.value)
+            where !matches(element, "close") && !matches(element, "keep-alive") {
+                named.append(element)
+            }
+        }
+        return named
     }
 
     private func equals(_ one: Range<Int>, _ other: Range<Int>) -> Bool {
@@ -79,41 +99,6 @@ extension HTTPFields {
             return false
         }
         return true
-    }
-
-    /// Goes by length first: most fields are settled without looking at a byte.
-    private func kind(of name: Range<Int>, isRequest: Bool) -> ForwardedField {
-        switch name.count {
-        case 2: return matches(name, "te") ? .hop : .passed
-        case 4: return isRequest && matches(name, "host") ? .host : .passed
-        case 6: return isRequest && matches(name, "expect") ? .hop : .passed
-        case 7:
-            if matches(name, "upgrade") || matches(name, "trailer") { return .hop }
-            return .passed
-        case 9: return isRequest && matches(name, "x-api-key") ? .authorization : .passed
-        case 10:
-            if matches(name, "connection") { return .connection }
-            return matches(name, "keep-alive") ? .hop : .passed
-        case 11: return isRequest && matches(name, "traceparent") ? .traceParent : .passed
-        case 12:
-            if isRequest, matches(name, "grpc-timeout") { return .timeout }
-            return matches(name, "x-request-id") ? .requestID : .passed
-        case 13: return isRequest && matches(name, "authorization") ? .authorization : .passed
-        case 14: return matches(name, "content-length") ? .contentLength : .passed
-        case 15:
-            if !isRequest { return .passed }
-            return matches(name, "x-forwarded-for") ? .forwardedFor : .passed
-        case 16:
-            if matches(name, "proxy-connection") { return .hop }
-            return isRequest && matches(name, "x-forwarded-host") ? .forwardedOther : .passed
-        case 17:
-            if matches(name, "transfer-encoding") { return .hop }
-            if isRequest, matches(name, "x-request-timeout") { return .timeout }
-            return isRequest && matches(name, "x-forwarded-proto") ? .forwardedOther : .passed
-        case 18: return matches(name, "proxy-authenticate") ? .hop : .passed
-        case 19: return matches(name, "proxy-authorization") ? .hop : .passed
-        default: return .passed
-        }
     }
 }
 
@@ -136,4 +121,7 @@ extension HTTPFields {
         }
         return nil
     }
+
+    /// The first value of that name (given in lower case).
+    package func value(named name: [UInt8]) -> String? { range(named: name).map { string($0) } }
 }

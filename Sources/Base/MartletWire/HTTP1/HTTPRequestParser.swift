@@ -45,7 +45,8 @@ public struct HTTPRequestParser: Sendable {
     private var state = State.head
     private var lineStart = 0
     private var scanned = 0
-    private var hasRequestLine = false
+    /// Of the line at `lineStart`; the request line has -1.
+    private var lineNumber = -1
 
     public init(limits: HTTPLimits = HTTPLimits()) {
         self.limits = limits
@@ -94,6 +95,9 @@ public struct HTTPRequestParser: Sendable {
         }
     }
 
+    /// Calls with the head where it is: whoever keeps the parser in a class copies it otherwise.
+    package mutating func readHead(_ body: (borrowing HTTPRequestHead) -> Void) { body(head) }
+
     /// Leaves the body to whoever has it from elsewhere: the next step begins another request.
     /// `head` stays.
     package mutating func leaveBody() { _ = end(consumed: 0) }
@@ -108,7 +112,7 @@ public struct HTTPRequestParser: Sendable {
         state = .head
         lineStart = 0
         scanned = 0
-        hasRequestLine = false
+        lineNumber = -1
         return Step(event: .end, consumed: consumed)
     }
 
@@ -129,36 +133,61 @@ public struct HTTPRequestParser: Sendable {
 
     private mutating func stepHead(_ source: WireBytes) throws(WireError) -> Step {
         if let step = repeatHead(source) { return step }
-        while let (line, next) = try nextLine(source, from: lineStart, scanned: &scanned) {
-            if !hasRequestLine {
+        // A line that is where it was in the head before, and the same, means the same.
+        let isAlike = hasWholeHead && lineStart == 0 && scanned == 0
+        let framing = isAlike ? head.fields.framing : .max
+        if lineStart == 0, scanned == 0 { lineNumber = -1 }
+        hasWholeHead = false
+        var isFramedAlike = isAlike
+        while true {
+            if isAlike, let end = head.fields.end(ofLine: lineNumber, from: lineStart),
+                source.isSame(lineStart..<end, in: head.fields.bytes)
+            {
+                if lineNumber < 0 { head.fields.begin() } else { _ = head.fields.keep(lineNumber) }
+                (lineStart, scanned) = (end, end)
+                lineNumber += 1
+                continue
+            }
+            guard let (line, next) = try nextLine(source, from: lineStart, scanned: &scanned)
+            else { break }
+            if lineNumber < 0 {
                 if line.isEmpty, lineStart == 0 {
                     // RFC 9112 §2.2: one empty line before the request line is forgiven.
                     lineStart = next
                     continue
                 }
                 try checkRequestLine(length: line.count)
-                hasWholeHead = false
-                head.fields.fields.removeAll(keepingCapacity: true)
+                head.fields.begin()
                 try head.parseRequestLine(source, line)
-                hasRequestLine = true
+                isFramedAlike = false
             } else if line.isEmpty {
                 try checkHead(length: next)
+                head.fields.end(count: lineNumber)
                 source.copy(0..<next, to: &head.fields.bytes)
-                try head.settle(limits: limits)
+                if !isFramedAlike || framing != head.fields.framing || framing == .max {
+                    try head.settle(limits: limits)
+                }
                 hasWholeHead = true
                 repeatsHead = false
                 return settledHead(length: next)
             } else {
-                guard head.fields.fields.count < limits.headerCountMax else {
+                guard lineNumber < limits.headerCountMax else {
                     throw WireError(
                         .limitExceeded, status: 431,
                         "more than \(limits.headerCountMax) header fields")
                 }
-                head.fields.fields.append(try parseFieldLine(source, line))
+                let field = try parseFieldLine(source, line)
+                if field.kind.isFraming { isFramedAlike = false }
+                head.fields.put(field, at: lineNumber)
             }
+            lineNumber += 1
             lineStart = next
         }
-        if !hasRequestLine { try checkRequestLine(length: source.count - lineStart) }
+        if lineNumber < 0 {
+            try checkRequestLine(length: source.count - lineStart)
+        } else {
+            head.fields.end(count: lineNumber)
+        }
         try checkHead(length: source.count)
         return Step(event: .needMore, consumed: 0)
     }

@@ -50,7 +50,10 @@ public struct HTTPResponseParser: Sendable {
     private var interimCount = 0
     private var lineStart = 0
     private var scanned = 0
-    private var hasStatusLine = false
+    /// Of the line at `lineStart`; the status line has -1.
+    private var lineNumber = -1
+    /// `head` is whole, and not being written over.
+    private var hasWholeHead = false
 
     /// - Parameter limits: `requestLineBytesMax` bounds the status line; set `bodyBytesMax` to
     ///   `Int.max` for bodies that are passed on as they come.
@@ -156,26 +159,45 @@ public struct HTTPResponseParser: Sendable {
     // MARK: The head
 
     private mutating func stepHead(_ source: WireBytes) throws(WireError) -> Step {
-        while let (line, next) = try nextLine(source, from: lineStart, scanned: &scanned) {
-            if !hasStatusLine {
+        // A line that is where it was in the head before, and the same, means the same.
+        let isAlike = hasWholeHead && lineStart == 0 && scanned == 0
+        hasWholeHead = false
+        while true {
+            if isAlike, let end = head.fields.end(ofLine: lineNumber, from: lineStart),
+                source.isSame(lineStart..<end, in: head.fields.bytes)
+            {
+                if lineNumber < 0 { head.fields.begin() } else { _ = head.fields.keep(lineNumber) }
+                (lineStart, scanned) = (end, end)
+                lineNumber += 1
+                continue
+            }
+            guard let (line, next) = try nextLine(source, from: lineStart, scanned: &scanned)
+            else { break }
+            if lineNumber < 0 {
                 try checkStatusLine(length: line.count)
-                head.fields.fields.removeAll(keepingCapacity: true)
+                head.fields.begin()
                 try head.parseStatusLine(source, line)
-                hasStatusLine = true
             } else if line.isEmpty {
                 try checkHead(length: next)
+                head.fields.end(count: lineNumber)
                 source.copy(0..<next, to: &head.fields.bytes)
+                hasWholeHead = true
                 return try settle(consumed: next)
             } else {
-                guard head.fields.fields.count < limits.headerCountMax else {
+                guard lineNumber < limits.headerCountMax else {
                     throw WireError(
                         .limitExceeded, "more than \(limits.headerCountMax) header fields")
                 }
-                head.fields.fields.append(try parseFieldLine(source, line))
+                head.fields.put(try parseFieldLine(source, line), at: lineNumber)
             }
+            lineNumber += 1
             lineStart = next
         }
-        if !hasStatusLine { try checkStatusLine(length: source.count - lineStart) }
+        if lineNumber < 0 {
+            try checkStatusLine(length: source.count - lineStart)
+        } else {
+            head.fields.end(count: lineNumber)
+        }
         try checkHead(length: source.count)
         return Step(event: .needMore, consumed: 0)
     }
@@ -183,7 +205,7 @@ public struct HTTPResponseParser: Sendable {
     private mutating func settle(consumed: Int) throws(WireError) -> Step {
         lineStart = 0
         scanned = 0
-        hasStatusLine = false
+        lineNumber = -1
         try head.settle(answering: method, limits: limits)
         guard !head.isInterim else {
             guard head.status != 101 else {

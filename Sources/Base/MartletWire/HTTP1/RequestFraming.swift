@@ -6,8 +6,8 @@ extension HTTPRequestHead {
     /// understand differently (RFC 9112 §6, §11.2).
     mutating func settle(limits: HTTPLimits) throws(WireError) {
         try checkHost()
-        let lengths = fields.occurrences(of: "content-length")
-        let codings = fields.occurrences(of: "transfer-encoding")
+        let lengths = fields.occurrences(.contentLength)
+        let codings = fields.occurrences(.transferEncoding)
         contentLength = 0
         if codings > 0 {
             guard lengths == 0 else {
@@ -16,7 +16,7 @@ extension HTTPRequestHead {
             }
             try checkTransferCoding(occurrences: codings)
             contentLength = nil
-        } else if lengths > 0, let range = fields.range(of: "content-length") {
+        } else if lengths > 0, let range = fields.range(.contentLength) {
             guard lengths == 1 else {
                 throw WireError(.malformed, "Content-Length is given \(lengths) times")
             }
@@ -34,12 +34,12 @@ extension HTTPRequestHead {
     }
 
     private func checkHost() throws(WireError) {
-        let count = fields.occurrences(of: "host")
+        let count = fields.occurrences(.host)
         guard count == 1 || (count == 0 && minorVersion == 0) else {
             throw WireError(
                 .malformed, count == 0 ? "the Host header is missing" : "Host is given twice")
         }
-        guard let host = fields.range(of: "host") else { return }
+        guard let host = fields.range(.host) else { return }
         for place in host where !ByteClass.isHost(fields.bytes[place]) {
             throw WireError(.malformed, "the Host header names no host")
         }
@@ -54,7 +54,7 @@ extension HTTPRequestHead {
         guard minorVersion == 1 else {
             throw WireError(.malformed, "HTTP/1.0 has no Transfer-Encoding")
         }
-        guard occurrences == 1, let range = fields.range(of: "transfer-encoding"),
+        guard occurrences == 1, let range = fields.range(.transferEncoding),
             fields.matches(range, "chunked")
         else {
             throw WireError(
@@ -64,13 +64,13 @@ extension HTTPRequestHead {
 
     private mutating func settleConnection() throws(WireError) {
         if minorVersion == 1 {
-            keepsAlive = !fields.lists("connection", "close")
+            keepsAlive = !fields.lists(.connection, "close")
         } else {
             keepsAlive =
-                fields.lists("connection", "keep-alive") && !fields.lists("connection", "close")
+                fields.lists(.connection, "keep-alive") && !fields.lists(.connection, "close")
         }
         expectsContinue = false
-        guard let expectation = fields.range(of: "expect"), minorVersion == 1 else { return }
+        guard let expectation = fields.range(.expect), minorVersion == 1 else { return }
         guard fields.matches(expectation, "100-continue") else {
             throw WireError(.unsupported, status: 417, "the only expectation met is 100-continue")
         }

@@ -8,9 +8,9 @@ extension HTTPResponseHead {
     mutating func settle(answering method: HTTPMethod, limits: HTTPLimits) throws(WireError) {
         keepsAlive =
             minorVersion == 1
-            ? !fields.lists("connection", "close")
-            : fields.lists("connection", "keep-alive") && !fields.lists("connection", "close")
-        let codings = fields.occurrences(of: "transfer-encoding")
+            ? !fields.lists(.connection, "close")
+            : fields.lists(.connection, "keep-alive") && !fields.lists(.connection, "close")
+        let codings = fields.occurrences(.transferEncoding)
         let length = try announcedLength()
         if codings > 0 {
             guard length == nil else {
@@ -42,8 +42,8 @@ extension HTTPResponseHead {
     }
 
     private func announcedLength() throws(WireError) -> Int? {
-        guard let range = fields.range(of: "content-length") else { return nil }
-        let count = fields.occurrences(of: "content-length")
+        guard let range = fields.range(.contentLength) else { return nil }
+        let count = fields.occurrences(.contentLength)
         guard count == 1 else {
             throw WireError(.malformed, "Content-Length is given \(count) times")
         }
@@ -57,7 +57,7 @@ extension HTTPResponseHead {
         guard minorVersion == 1 else {
             throw WireError(.malformed, "HTTP/1.0 has no Transfer-Encoding")
         }
-        guard occurrences == 1, let range = fields.range(of: "transfer-encoding"),
+        guard occurrences == 1, let range = fields.range(.transferEncoding),
             fields.matches(range, "chunked")
         else {
             throw WireError(.unsupported, "the only Transfer-Encoding known here is chunked")

@@ -96,68 +96,112 @@ package enum HTTP2Text {
 
 extension HPACKEncoder {
     /// Appends a request that was parsed from HTTP/1.1's text: what concerns one hop is left out.
+    /// Call `begin` before.
     package mutating func append(
         _ head: HTTPRequestHead, scheme: String, to block: inout [UInt8]
     ) {
-        begin(&block)
-        let source = head.fields.bytes
-        let method = source.prefix { $0 != 0x20 }
-        append(HPACKEncoder.method, method, .plain, to: &block)
+        let method: String =
+            head.method == .other
+            ? String(decoding: head.fields.bytes.prefix { $0 != 0x20 }, as: UTF8.self)
+            : head.method.rawValue
+        append(":method", method, to: &block)
         append(":scheme", scheme, to: &block)
-        append(HPACKEncoder.path, source[head.target], .remembered, to: &block)
-        if let host = head.fields.range(of: "host") {
-            append(HPACKEncoder.authority, source[host], .remembered, to: &block)
-        }
-        for field in head.fields.fields {
-            append(line: source[field.name], source[field.value], to: &block)
-        }
-    }
-
-    /// Appends header lines that are known to be well formed, each with its line end.
-    package mutating func append(lines: [UInt8], to block: inout [UInt8]) {
-        var start = 0
-        while start < lines.count, let colon = lines[start...].firstIndex(of: UInt8(ascii: ":")) {
-            let end = lines[colon...].firstIndex(of: 0x0D) ?? lines.count
-            var value = colon + 1
-            while value < end, lines[value] == 0x20 { value += 1 }
-            append(line: lines[start..<colon], lines[value..<end], to: &block)
-            start = end + 2
+        unsafe head.fields.bytes.withUnsafeBytes { source in
+            unsafe append(
+                ":path", UnsafeRawBufferPointer(rebasing: source[head.target]), .remembered,
+                to: &block)
+            if let host = head.fields.range(.host) {
+                unsafe append(
+                    ":authority", UnsafeRawBufferPointer(rebasing: source[host]), .remembered,
+                    to: &block)
+            }
+            for field in head.fields.fields {
+                unsafe append(line: source, field.name, field.value, to: &block)
+            }
         }
     }
 
     private mutating func append(
-        line name: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>, to block: inout [UInt8]
+        _ name: StaticString, _ value: UnsafeRawBufferPointer, _ indexing: Indexing,
+        to block: inout [UInt8]
     ) {
-        let name = name.map { lowercased($0) }
-        let indexing: Indexing
-        switch HPACKEncoder.known[name] {
-        case .dropped?: return
-        case .remembered?: indexing = .remembered
-        case .secret?: indexing = .never
-        case nil: indexing = .plain
-        }
-        append(name[...], value, indexing, to: &block)
+        unsafe append(
+            UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value,
+            indexing, to: &block)
     }
 
-    private enum Kind { case dropped, remembered, secret }
-    private static let method = Array(":method".utf8)[...]
-    private static let path = Array(":path".utf8)[...]
-    private static let authority = Array(":authority".utf8)[...]
+    /// Appends header lines that are known to be well formed, each with its line end.
+    package mutating func append(lines bytes: UnsafeRawBufferPointer, to block: inout [UInt8]) {
+        let source = unsafe WireBytes(bytes)
+        var start = 0
+        while start < source.count, let feed = source.lineFeed(from: start) {
+            var colon = start
+            while colon < feed, source[colon] != UInt8(ascii: ":") { colon += 1 }
+            let end = feed > start && source[feed - 1] == 0x0D ? feed - 1 : feed
+            var value = min(colon + 1, end)
+            while value < end, source[value] == 0x20 { value += 1 }
+            if colon < end { unsafe append(line: bytes, start..<colon, value..<end, to: &block) }
+            start = feed + 1
+        }
+    }
 
-    private static let known: [[UInt8]: Kind] = {
-        let dropped = [
-            "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
-            "te",
-        ]
-        let remembered = [
-            "content-type", "user-agent", "accept", "accept-encoding", "grpc-accept-encoding",
-            "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "server", "grpc-encoding",
-        ]
-        let secret = ["authorization", "x-api-key", "cookie", "set-cookie", "proxy-authorization"]
-        var kinds: [[UInt8]: Kind] = [:]
-        for name in dropped { kinds[Array(name.utf8)] = .dropped }
-        for name in remembered { kinds[Array(name.utf8)] = .remembered }
-        for name in secret { kinds[Array(name.utf8)] = .secret }
-        return kinds
-    }()
+    private mutating func append(
+        line bytes: UnsafeRawBufferPointer, _ name: Range<Int>, _ value: Range<Int>,
+        to block: inout [UInt8]
+    ) {
+        let kind = unsafe HPACKEncoder.kind(WireBytes(bytes), name)
+        let indexing: Indexing
+        switch kind {
+        case .dropped: return
+        case .remembered: indexing = .remembered
+        case .secret: indexing = .never
+        case .other: indexing = .plain
+        }
+        let value = unsafe UnsafeRawBufferPointer(rebasing: bytes[value])
+        let isLower = unsafe bytes[name].allSatisfy { lowercased($0) == $0 }
+        if isLower {
+            return unsafe append(
+                UnsafeRawBufferPointer(rebasing: bytes[name]), value, indexing, to: &block)
+        }
+        let lowered = unsafe bytes[name].map { lowercased($0) }
+        unsafe lowered.withUnsafeBytes { unsafe append($0, value, indexing, to: &block) }
+    }
+
+    private enum Kind { case other, dropped, remembered, secret }
+
+    /// What becomes of a field of that name: by its length first.
+    private static func kind(_ bytes: WireBytes, _ name: Range<Int>) -> Kind {
+        let start = name.lowerBound
+        switch name.count {
+        case 2: return bytes.isName(at: start, "te") ? .dropped : .other
+        case 4: return bytes.isName(at: start, "host") ? .dropped : .other
+        case 6:
+            if bytes.isName(at: start, "accept") { return .remembered }
+            if bytes.isName(at: start, "server") { return .remembered }
+            return bytes.isName(at: start, "cookie") ? .secret : .other
+        case 7: return bytes.isName(at: start, "upgrade") ? .dropped : .other
+        case 9: return bytes.isName(at: start, "x-api-key") ? .secret : .other
+        case 10:
+            if bytes.isName(at: start, "user-agent") { return .remembered }
+            if bytes.isName(at: start, "connection") { return .dropped }
+            if bytes.isName(at: start, "keep-alive") { return .dropped }
+            return bytes.isName(at: start, "set-cookie") ? .secret : .other
+        case 12: return bytes.isName(at: start, "content-type") ? .remembered : .other
+        case 13:
+            if bytes.isName(at: start, "grpc-encoding") { return .remembered }
+            return bytes.isName(at: start, "authorization") ? .secret : .other
+        case 15:
+            if bytes.isName(at: start, "accept-encoding") { return .remembered }
+            return bytes.isName(at: start, "x-forwarded-for") ? .remembered : .other
+        case 16:
+            if bytes.isName(at: start, "x-forwarded-host") { return .remembered }
+            return bytes.isName(at: start, "proxy-connection") ? .dropped : .other
+        case 17:
+            if bytes.isName(at: start, "x-forwarded-proto") { return .remembered }
+            return bytes.isName(at: start, "transfer-encoding") ? .dropped : .other
+        case 19: return bytes.isName(at: start, "proxy-authorization") ? .secret : .other
+        case 20: return bytes.isName(at: start, "grpc-accept-encoding") ? .remembered : .other
+        default: return .other
+        }
+    }
 }

@@ -181,8 +181,9 @@ package struct PoolState: Sendable {
         _ candidates: (priority: Int, count: Int), _ tried: TriedMembers,
         _ now: MonotonicInstant, _ random: inout some RandomNumberGenerator
     ) -> Int? {
+        if members.count == 1 { return 0 }
         // A random start, so that equals share the work and gateways do not move in step.
-        let start = Int.random(in: 0..<members.count, using: &random)
+        let start = PoolState.place(below: members.count, using: &random)
         var best: (member: Int, load: Double)?
         for offset in 0..<members.count {
             let member = (start + offset) % members.count
@@ -193,6 +194,15 @@ package struct PoolState: Sendable {
         return best?.member
     }
 
+    /// A number below `count` by one multiplication: uneven by less than `count` in 2^64, which
+    /// no choice among members shows.
+    private static func place(
+        below count: Int, using random: inout some RandomNumberGenerator
+    ) -> Int {
+        let bits: UInt64 = random.next()
+        return Int(truncatingIfNeeded: bits.multipliedFullWidth(by: UInt64(count)).high)
+    }
+
     /// The less loaded of two drawn at random.
     ///
     /// Source: Mitzenmacher, The Power of Two Choices in Randomized Load Balancing (2001).
@@ -200,9 +210,9 @@ package struct PoolState: Sendable {
         _ candidates: (priority: Int, count: Int), _ tried: TriedMembers,
         _ now: MonotonicInstant, _ random: inout some RandomNumberGenerator
     ) -> Int? {
-        let first = Int.random(in: 0..<candidates.count, using: &random)
+        let first = PoolState.place(below: candidates.count, using: &random)
         guard candidates.count > 1 else { return candidate(first, candidates.priority, tried) }
-        var second = Int.random(in: 0..<(candidates.count - 1), using: &random)
+        var second = PoolState.place(below: candidates.count - 1, using: &random)
         if second >= first { second += 1 }
         guard let one = candidate(first, candidates.priority, tried),
             let other = candidate(second, candidates.priority, tried)

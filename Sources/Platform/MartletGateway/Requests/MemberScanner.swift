@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
 package import MartletJSON
 
 /// Watches a JSON object go by in pieces and keeps its top-level members of certain names, with
@@ -11,7 +12,8 @@ package import MartletJSON
 /// are decoded, and a watched name that comes twice is told of (`hasDuplicate`), because readers
 /// differ in which one they take.
 ///
-/// Cost: about a nanosecond per byte; allocates for what it keeps only.
+/// Cost: long strings go by at the speed of `memchr`; nothing is allocated once it has grown to
+/// what it keeps.
 package struct MemberScanner: Sendable {
     /// A watched member's value.
     package struct Member: Sendable, Hashable {
@@ -21,39 +23,56 @@ package struct MemberScanner: Sendable {
         package var text: [UInt8]
     }
 
-    private enum State {
-        case start, memberOrEnd, key, colon, value, bare, afterValue, ended, broken
+    private enum State: UInt8 {
+        case start, memberOrEnd, key, colon, value, string, nested, bare, afterValue, ended, broken
+    }
+
+    /// Where a value stands in the whole text, and in `kept`.
+    private struct Found {
+        var range = 0..<0
+        var text = 0..<0
     }
 
     private static let nameBytesMax = 128
     package static let valueBytesMax = 16 << 10
+    private static let quote = UInt8(ascii: "\"")
+    private static let backslash = UInt8(ascii: "\\")
 
     private let names: [StaticString]
-    /// In the order of the names; nil: not seen (whole) yet.
-    package private(set) var members: [Member?]
+    /// In the order of the names; those that `seen` marks count.
+    private var found: [Found]
+    private var seen: UInt32 = 0
+    /// The values' texts, one behind the other.
+    private var kept: [UInt8] = []
     package private(set) var hasDuplicate = false
     /// Bytes looked at.
     package private(set) var offset = 0
 
     private var state = State.start
-    private var depth = 0
     private var isInString = false
     private var isEscaped = false
     private var hasEscape = false
+    private var isTooLong = false
+    private var depth = 0
+    /// A key's bytes, as far as they came in earlier pieces.
     private var key: [UInt8] = []
     private var captured: Int?
     private var valueStart = 0
-    private var value: [UInt8] = []
-    private var isTooLong = false
+    /// Where the value that is captured begins in `kept`, and where what is still to be kept of it
+    /// begins in the piece at hand.
+    private var keptStart = 0
+    private var pieceStart = 0
 
+    /// At most 32 names.
     package init(names: [StaticString]) {
+        precondition(names.count <= 32, "more names than marks")
         self.names = names
-        members = Array(repeating: nil, count: names.count)
+        found = Array(repeating: Found(), count: names.count)
     }
 
     /// Begins anew with another text; keeps its memory.
     package mutating func reset() {
-        for index in members.indices { members[index] = nil }
+        seen = 0
         hasDuplicate = false
         offset = 0
         state = .start
@@ -62,225 +81,287 @@ package struct MemberScanner: Sendable {
         isEscaped = false
         captured = nil
         isTooLong = false
+        if !kept.isEmpty { kept.removeAll(keepingCapacity: kept.capacity <= 4 << 10) }
     }
 
     /// Whether the object has ended.
     package var isComplete: Bool { state == .ended }
 
-    package mutating func read(_ bytes: UnsafeRawBufferPointer) {
-        var place = 0
-        while place < bytes.count {
-            switch state {
-            case .ended, .broken:
-                offset += bytes.count - place
-                return
-            case .value where isInString || depth > 1:
-                place = unsafe readNested(bytes, from: place)
-            default:
-                let byte = unsafe bytes[place]
-                step(byte)
-                place += 1
-                offset += 1
-            }
+    // MARK: What was found
+
+    /// In the order of the names; nil: not seen (whole) yet.
+    package var members: [Member?] { names.indices.map { self[$0] } }
+
+    package subscript(index: Int) -> Member? {
+        guard has(index) else { return nil }
+        return Member(range: found[index].range, text: Array(kept[found[index].text]))
+    }
+
+    package func has(_ index: Int) -> Bool { seen & 1 << UInt32(index) != 0 }
+
+    /// Where a member's value stands in the whole text.
+    package func range(_ index: Int) -> Range<Int>? { has(index) ? found[index].range : nil }
+
+    /// Calls with a member's text; with nothing when it is not there. Changes nothing, but reads in
+    /// place: nobody copies the scanner for it.
+    package mutating func withText<Outcome>(
+        _ index: Int, _ body: (UnsafeRawBufferPointer) -> Outcome
+    ) -> Outcome {
+        let range = has(index) ? found[index].text : 0..<0
+        return unsafe kept.withUnsafeBytes {
+            unsafe body(UnsafeRawBufferPointer(rebasing: $0[range]))
         }
     }
 
-    /// Inside a string or a container: nothing matters but where it ends.
+    // MARK: Reading
+
+    package mutating func read(_ bytes: UnsafeRawBufferPointer) {
+        var place = 0
+        pieceStart = 0
+        while place < bytes.count {
+            switch state {
+            case .ended, .broken: place = bytes.count
+            case .key: place = unsafe readKey(bytes, from: place)
+            case .string: place = unsafe readString(bytes, from: place)
+            case .nested: place = unsafe readNested(bytes, from: place)
+            case .bare: place = unsafe readBare(bytes, from: place)
+            case .start, .memberOrEnd, .colon, .value, .afterValue:
+                place = unsafe readBetween(bytes, from: place)
+            }
+        }
+        if captured != nil { unsafe keep(bytes, upTo: bytes.count) }
+        offset += bytes.count
+    }
+
+    /// The place behind the quote that ends a string; nil when the string goes on.
+    private mutating func endOfString(
+        _ bytes: UnsafeRawBufferPointer, from start: Int
+    ) -> Int? {
+        guard start < bytes.count, let base = bytes.baseAddress else { return nil }
+        let first = isEscaped ? start + 1 : start
+        isEscaped = false
+        var place = first
+        while place < bytes.count,
+            let mark = unsafe memchr(base + place, CInt(MemberScanner.quote), bytes.count - place)
+        {
+            let quote = unsafe UnsafeRawPointer(mark) - base
+            if unsafe MemberScanner.backslashes(bytes, before: quote, from: first) & 1 == 0 {
+                return quote + 1
+            }
+            place = quote + 1
+        }
+        isEscaped =
+            unsafe MemberScanner.backslashes(bytes, before: bytes.count, from: first) & 1 == 1
+        return nil
+    }
+
+    private static func backslashes(
+        _ bytes: UnsafeRawBufferPointer, before end: Int, from start: Int
+    ) -> Int {
+        var place = end
+        while place > start, unsafe bytes[place - 1] == backslash { place -= 1 }
+        return end - place
+    }
+
+    private mutating func readString(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        guard let end = unsafe endOfString(bytes, from: start) else { return bytes.count }
+        unsafe endValue(bytes, at: end)
+        return end
+    }
+
+    /// Inside a container: nothing matters but where it ends.
     private mutating func readNested(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
         var place = start
-        let count = bytes.count
-        var isInString = isInString
-        var isEscaped = isEscaped
         var depth = depth
-        var isDone = false
-        while place < count, !isDone {
+        while place < bytes.count {
             if isInString {
-                if isEscaped {
-                    isEscaped = false
-                    place += 1
-                    continue
+                guard let end = unsafe endOfString(bytes, from: place) else {
+                    place = bytes.count
+                    break
                 }
-                place = unsafe MemberScanner.skipPlain(bytes, from: place)
-                guard place < count else { break }
-                let byte = unsafe bytes[place]
-                place += 1
-                if byte == UInt8(ascii: "\\") {
-                    isEscaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    isInString = false
-                    isDone = depth == 1
-                }
+                isInString = false
+                place = end
                 continue
             }
             let byte = unsafe bytes[place]
             place += 1
-            if byte == UInt8(ascii: "\"") {
+            if byte == MemberScanner.quote {
                 isInString = true
-            } else if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") {
-                depth += 1
-            } else if byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]") {
+                continue
+            }
+            // Brackets and braces differ in the bit that tells cases apart.
+            switch byte & 0xDF {
+            case UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "]"):
                 depth -= 1
-                isDone = depth == 1
+                if depth == 1 {
+                    self.depth = 1
+                    unsafe endValue(bytes, at: place)
+                    return place
+                }
+            default: break
             }
         }
-        self.isInString = isInString
-        self.isEscaped = isEscaped
         self.depth = depth
-        if captured != nil { unsafe keep(UnsafeRawBufferPointer(rebasing: bytes[start..<place])) }
-        offset += place - start
-        if isDone { endValue(at: offset) }
         return place
     }
 
-    /// Steps over text without quotes and backslashes, eight bytes at a time.
-    private static func skipPlain(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let highs: UInt64 = 0x8080_8080_8080_8080
+    private mutating func readBare(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
         var place = start
-        while place + 8 <= bytes.count {
-            let word = unsafe bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-            let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
-            let slashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
-            let found =
-                ((quotes &- ones) & ~quotes | (slashes &- ones) & ~slashes) & highs
-            // The lowest mark is exact; a borrow can only add marks above it.
-            if found != 0 { return place + found.littleEndian.trailingZeroBitCount / 8 }
-            place += 8
-        }
         while place < bytes.count {
             let byte = unsafe bytes[place]
-            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return place }
+            if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}")
+                || MemberScanner.isSpace(byte)
+            {
+                unsafe endValue(bytes, at: place)
+                return place
+            }
             place += 1
         }
         return place
     }
 
-    private mutating func keep(_ bytes: UnsafeRawBufferPointer) {
-        guard value.count + bytes.count <= MemberScanner.valueBytesMax else {
-            isTooLong = true
-            return
-        }
-        unsafe value.append(contentsOf: bytes)
+    private static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
     }
 
-    private mutating func keep(_ byte: UInt8) {
-        guard captured != nil else { return }
-        if value.count < MemberScanner.valueBytesMax {
-            value.append(byte)
-        } else {
-            isTooLong = true
-        }
-    }
-
-    private mutating func step(_ byte: UInt8) {
-        let isSpace = byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
-        switch state {
-        case .start:
-            if byte == UInt8(ascii: "{") {
-                depth = 1
-                state = .memberOrEnd
-            } else if !isSpace {
-                state = .broken
-            }
-        case .memberOrEnd:
-            if byte == UInt8(ascii: "\"") {
-                key.removeAll(keepingCapacity: true)
+    /// Between names and values: goes on to the next of either.
+    private mutating func readBetween(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var place = start
+        var state = state
+        while place < bytes.count {
+            let byte = unsafe bytes[place]
+            place += 1
+            if byte <= 0x20, MemberScanner.isSpace(byte) { continue }
+            switch state {
+            case .colon: state = byte == UInt8(ascii: ":") ? .value : .broken
+            case .value:
+                beginValue(byte, at: place - 1)
+                return place
+            case .afterValue where byte == UInt8(ascii: ","): state = .memberOrEnd
+            case .memberOrEnd where byte == MemberScanner.quote:
+                if !key.isEmpty { key.removeAll(keepingCapacity: true) }
                 hasEscape = false
                 isEscaped = false
-                state = .key
-            } else if byte == UInt8(ascii: "}") {
-                state = .ended
-            } else if !isSpace {
-                state = .broken
-            }
-        case .key: stepKey(byte)
-        case .colon:
-            if byte == UInt8(ascii: ":") {
-                state = .value
-                valueStart = -1
-            } else if !isSpace {
-                state = .broken
-            }
-        case .value: if !isSpace { beginValue(byte) }
-        case .bare:
-            if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}") || isSpace {
-                endValue(at: offset)
-                if !isSpace { step(byte) }
-            } else {
-                keep(byte)
-            }
-        case .afterValue:
-            if byte == UInt8(ascii: ",") {
+                self.state = .key
+                return place
+            case .start where byte == UInt8(ascii: "{"):
+                depth = 1
                 state = .memberOrEnd
-            } else if byte == UInt8(ascii: "}") {
-                state = .ended
-            } else if !isSpace {
-                state = .broken
+            case .afterValue where byte == UInt8(ascii: "}"),
+                .memberOrEnd where byte == UInt8(ascii: "}"):
+                self.state = .ended
+                return place
+            default:
+                self.state = .broken
+                return place
             }
-        case .ended, .broken: break
         }
+        self.state = state
+        return place
     }
 
-    private mutating func stepKey(_ byte: UInt8) {
+    // MARK: Names
+
+    private mutating func readKey(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var place = start
         if isEscaped {
             isEscaped = false
-        } else if byte == UInt8(ascii: "\\") {
-            isEscaped = true
-            hasEscape = true
-        } else if byte == UInt8(ascii: "\"") {
-            captured = watched()
-            state = .colon
+            place += 1
+        }
+        while place < bytes.count {
+            let byte = unsafe bytes[place]
+            if byte == MemberScanner.quote {
+                unsafe endKey(UnsafeRawBufferPointer(rebasing: bytes[start..<place]))
+                return place + 1
+            }
+            place += 1
+            if byte == MemberScanner.backslash {
+                hasEscape = true
+                if place == bytes.count { isEscaped = true } else { place += 1 }
+            }
+        }
+        if key.count <= MemberScanner.nameBytesMax {
+            unsafe key.append(contentsOf: bytes[start..<min(bytes.count, start + 256)])
+        }
+        return bytes.count
+    }
+
+    private mutating func endKey(_ bytes: UnsafeRawBufferPointer) {
+        state = .colon
+        if !hasEscape, key.isEmpty {
+            captured = unsafe watched(bytes)
             return
         }
-        if key.count <= MemberScanner.nameBytesMax { key.append(byte) }
+        captured = nil
+        guard key.count <= MemberScanner.nameBytesMax, bytes.count <= 256 else { return }
+        unsafe key.append(contentsOf: bytes)
+        if hasEscape {
+            let quoted = [MemberScanner.quote] + key + [MemberScanner.quote]
+            guard let decoded = (try? JSONValue(parsing: quoted))?.stringValue else { return }
+            key = Array(decoded.utf8)
+        }
+        let whole = key
+        captured = unsafe whole.withUnsafeBytes { unsafe watched($0) }
     }
 
     /// Which watched name the key is.
-    private mutating func watched() -> Int? {
-        if hasEscape {
-            let quoted = [UInt8(ascii: "\"")] + key + [UInt8(ascii: "\"")]
-            guard let decoded = (try? JSONValue(parsing: quoted))?.stringValue else { return nil }
-            key = Array(decoded.utf8)
-        }
-        for index in names.indices where isKey(names[index]) {
-            if members[index] != nil {
-                hasDuplicate = true
-                return nil
-            }
-            return index
+    private mutating func watched(_ key: UnsafeRawBufferPointer) -> Int? {
+        guard let start = key.baseAddress else { return nil }
+        for index in names.indices
+        where unsafe names[index].utf8CodeUnitCount == key.count
+            && memcmp(names[index].utf8Start, start, key.count) == 0
+        {
+            guard has(index) else { return index }
+            hasDuplicate = true
+            return nil
         }
         return nil
     }
 
-    private func isKey(_ name: StaticString) -> Bool {
-        guard name.utf8CodeUnitCount == key.count else { return false }
-        for place in 0..<key.count where unsafe name.utf8Start[place] != key[place] {
-            return false
-        }
-        return true
-    }
+    // MARK: Values
 
-    private mutating func beginValue(_ byte: UInt8) {
-        valueStart = offset
+    private mutating func beginValue(_ byte: UInt8, at place: Int) {
+        valueStart = offset + place
+        pieceStart = place
+        keptStart = kept.count
         isTooLong = false
-        value.removeAll(keepingCapacity: true)
-        keep(byte)
+        isEscaped = false
         switch byte {
-        case UInt8(ascii: "\""):
-            isInString = true
-            isEscaped = false
-        case UInt8(ascii: "{"), UInt8(ascii: "["): depth = 2
-        case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"): state = .broken
+        case MemberScanner.quote: state = .string
+        case UInt8(ascii: "{"), UInt8(ascii: "["):
+            depth = 2
+            isInString = false
+            state = .nested
+        case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"):
+            captured = nil
+            state = .broken
         default: state = .bare
         }
     }
 
-    private mutating func endValue(at end: Int) {
+    /// Keeps what this piece has of the value.
+    private mutating func keep(_ bytes: UnsafeRawBufferPointer, upTo end: Int) {
+        // Otherwise the name is there, and the value has not begun.
+        guard state == .string || state == .nested || state == .bare, !isTooLong else { return }
+        guard kept.count - keptStart + end - pieceStart <= MemberScanner.valueBytesMax else {
+            isTooLong = true
+            kept.removeSubrange(keptStart...)
+            return
+        }
+        unsafe kept.append(
+            contentsOf: UnsafeRawBufferPointer(rebasing: bytes[pieceStart..<end]))
+    }
+
+    private mutating func endValue(_ bytes: UnsafeRawBufferPointer, at end: Int) {
+        if let index = captured {
+            unsafe keep(bytes, upTo: end)
+            found[index] = Found(
+                range: valueStart..<offset + end, text: keptStart..<kept.count)
+            seen |= 1 << UInt32(index)
+            captured = nil
+        }
         state = .afterValue
-        depth = 1
-        guard let index = captured else { return }
-        captured = nil
-        members[index] = Member(range: valueStart..<end, text: isTooLong ? [] : value)
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
+
 /// What the gateway reads out of a request's JSON body as it goes by.
 package struct RequestMembers: Sendable {
     private enum Place {
@@ -8,32 +10,70 @@ package struct RequestMembers: Sendable {
         static let count = 5
     }
 
-    package private(set) var scanner = MemberScanner(names: [
+    private static let names: [StaticString] = [
         "model", "stream", "max_tokens", "max_completion_tokens", "user", "n",
-    ])
+    ]
+
+    package private(set) var scanner = MemberScanner(names: RequestMembers.names)
 
     package init() {}
 
     package mutating func reset() { scanner.reset() }
     package mutating func read(_ bytes: UnsafeRawBufferPointer) { unsafe scanner.read(bytes) }
 
-    package var hasModel: Bool { scanner.members[Place.model] != nil }
-    package var model: String? { scanner.members[Place.model]?.string }
+    package var hasModel: Bool { scanner.has(Place.model) }
+    package var model: String? { scanner[Place.model]?.string }
     /// Where the model's name stands in the body, quotes included.
-    package var modelRange: Range<Int>? { scanner.members[Place.model]?.range }
-    package var user: String? { scanner.members[Place.user]?.string }
-    package var isStream: Bool { scanner.members[Place.stream]?.isTrue ?? false }
+    package var modelRange: Range<Int>? { scanner.range(Place.model) }
+    package var user: String? { scanner[Place.user]?.string }
+    package var isStream: Bool { scanner[Place.stream]?.isTrue ?? false }
     /// Asked for once per key by whoever reads JSON strictly; twice by whoever wants two readers to
     /// see two things.
     package var hasDuplicate: Bool { scanner.hasDuplicate }
 
+    /// What a request is routed by.
+    package struct Summary: Sendable {
+        package var hasModel = false
+        /// The model's name, quotes included, is the one that was asked about.
+        package var isKnownModel = false
+        package var modelRange: Range<Int>?
+        package var user: String?
+        package var outputTokensMax: Int?
+    }
+
+    /// All of it at once, read in place.
+    /// - Parameter known: a model's name as it is written, quotes included.
+    package mutating func summary(known: [UInt8]) -> Summary {
+        var summary = Summary()
+        summary.modelRange = scanner.range(Place.model)
+        summary.hasModel = summary.modelRange != nil
+        if let range = summary.modelRange, range.count == known.count {
+            unsafe scanner.withText(Place.model) { name in
+                summary.isKnownModel = unsafe name.count == known.count
+                    && known.withUnsafeBytes { known in
+                        guard let one = name.baseAddress, let other = known.baseAddress else {
+                            return false
+                        }
+                        return unsafe memcmp(one, other, name.count) == 0
+                    }
+            }
+        }
+        if scanner.has(Place.user) { summary.user = user }
+        if scanner.has(Place.maxTokens) || scanner.has(Place.maxCompletionTokens) {
+            summary.outputTokensMax = outputTokensMax
+        }
+        return summary
+    }
+
+    /// The model's name as it is written, quotes included.
+    package var modelText: [UInt8] { scanner[Place.model]?.text ?? [] }
+
     /// The most tokens that the answers may have, all of them together; nil when it is not said.
     package var outputTokensMax: Int? {
         let each =
-            scanner.members[Place.maxCompletionTokens]?.integer
-            ?? scanner.members[Place.maxTokens]?.integer
+            scanner[Place.maxCompletionTokens]?.integer ?? scanner[Place.maxTokens]?.integer
         guard let each else { return nil }
-        let count = max(scanner.members[Place.count]?.integer ?? 1, 1)
+        let count = max(scanner[Place.count]?.integer ?? 1, 1)
         let (product, overflow) = each.multipliedReportingOverflow(by: count)
         return overflow ? Int.max : product
     }

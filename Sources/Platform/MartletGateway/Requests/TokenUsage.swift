@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
 package import MartletJSON
 
 /// What one request used.
@@ -38,29 +39,114 @@ package struct TokenUsage: Sendable, Hashable {
 
     /// Reads the same out of text; nothing is allocated.
     package init?(text: [UInt8]) {
+        let found = unsafe text.withUnsafeBytes { unsafe TokenUsage(bytes: $0) }
+        guard let found else { return nil }
+        self = found
+    }
+
+    /// Reads the same out of bytes.
+    package init?(bytes: UnsafeRawBufferPointer) {
+        let members = unsafe FlatUsage.read(bytes) ?? TokenUsage.members(bytes)
+        guard let (input, output) = members, input != nil || output != nil, (input ?? 0) >= 0,
+            (output ?? 0) >= 0
+        else { return nil }
+        self.init(input: input ?? 0, output: output ?? 0)
+    }
+
+    private static func members(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (input: Int?, output: Int?)? {
         var input: Int?
         var output: Int?
-        let isRead = unsafe text.withUnsafeBytes { bytes -> Bool in
-            var scanner = unsafe JSONScanner(bytes)
-            do throws(JSONError) {
-                guard try scanner.peek() == .object else { return false }
-                try scanner.beginObject()
-                while let key = try scanner.nextKey() {
-                    let isInput = key == "prompt_tokens" || key == "input_tokens"
-                    let isOutput = key == "completion_tokens" || key == "output_tokens"
-                    guard isInput || isOutput, try scanner.peek() == .number else {
-                        try scanner.skipValue()
-                        continue
-                    }
-                    let value = try scanner.readInt()
-                    if isInput { input = value } else { output = value }
+        var scanner = unsafe JSONScanner(bytes)
+        do throws(JSONError) {
+            guard try scanner.peek() == .object else { return nil }
+            try scanner.beginObject()
+            while let key = try scanner.nextKey() {
+                let isInput = key == "prompt_tokens" || key == "input_tokens"
+                let isOutput = key == "completion_tokens" || key == "output_tokens"
+                guard isInput || isOutput, try scanner.peek() == .number else {
+                    try scanner.skipValue()
+                    continue
                 }
-                return true
-            } catch { return false }
+                let value = try scanner.readInt()
+                if isInput { input = value } else { output = value }
+            }
+            return (input, output)
+        } catch { return nil }
+    }
+}
+
+/// Reads a `usage` object as most servers write it: nothing but short names and whole numbers.
+/// Whatever else it may be is left to the JSON scanner.
+private enum FlatUsage {
+    /// nil: it is something else, or no JSON.
+    static func read(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (input: Int?, output: Int?)? {
+        var place = 0
+        guard unsafe next(bytes, &place) == UInt8(ascii: "{") else { return nil }
+        var input: Int?
+        var output: Int?
+        while true {
+            guard unsafe next(bytes, &place) == UInt8(ascii: "\"") else { return nil }
+            let start = place
+            while place < bytes.count, unsafe isPlain(bytes[place]) { place += 1 }
+            guard place < bytes.count, unsafe bytes[place] == UInt8(ascii: "\"") else { return nil }
+            let name = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<place])
+            place += 1
+            guard unsafe next(bytes, &place) == UInt8(ascii: ":"),
+                let value = unsafe number(bytes, &place)
+            else { return nil }
+            switch name.count {
+            case 12 where unsafe matches(name, "input_tokens"): input = value
+            case 13 where unsafe matches(name, "prompt_tokens"): input = value
+            case 13 where unsafe matches(name, "output_tokens"): output = value
+            case 17 where unsafe matches(name, "completion_tokens"): output = value
+            default: break
+            }
+            switch unsafe next(bytes, &place) {
+            case UInt8(ascii: ","): continue
+            case UInt8(ascii: "}"): return (input, output)
+            default: return nil
+            }
         }
-        guard isRead, input != nil || output != nil, (input ?? 0) >= 0, (output ?? 0) >= 0 else {
+    }
+
+    /// The next byte that is no space.
+    private static func next(_ bytes: UnsafeRawBufferPointer, _ place: inout Int) -> UInt8? {
+        while place < bytes.count {
+            let byte = unsafe bytes[place]
+            place += 1
+            if byte != 0x20, byte != 0x0A, byte != 0x0D, byte != 0x09 { return byte }
+        }
+        return nil
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= UInt8(ascii: "_") && byte <= UInt8(ascii: "z")
+    }
+
+    /// Up to fifteen digits, the first of several not zero.
+    private static func number(
+        _ bytes: UnsafeRawBufferPointer, _ place: inout Int
+    ) -> Int? {
+        guard let first = unsafe next(bytes, &place), first &- UInt8(ascii: "0") <= 9 else {
             return nil
         }
-        self.init(input: input ?? 0, output: output ?? 0)
+        var value = Int(first - UInt8(ascii: "0"))
+        let start = place
+        while place < bytes.count, unsafe bytes[place] &- UInt8(ascii: "0") <= 9 {
+            guard value > 0, place - start < 14 else { return nil }
+            value = unsafe value * 10 + Int(bytes[place] - UInt8(ascii: "0"))
+            place += 1
+        }
+        return value
+    }
+
+    /// - Precondition: both have the same length.
+    private static func matches(_ name: UnsafeRawBufferPointer, _ word: StaticString) -> Bool {
+        guard let start = name.baseAddress else { return false }
+        return unsafe memcmp(start, word.utf8Start, name.count) == 0
     }
 }

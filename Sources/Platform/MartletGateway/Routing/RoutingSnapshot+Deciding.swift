@@ -51,13 +51,20 @@ extension RoutingSnapshot {
         return decide(request, draw, &trace)
     }
 
+    /// The number of a model of that name or alias.
+    package func number(ofModel name: String?) -> Int? { name.flatMap { tables.modelIndex[$0] } }
+
     func decide(
         _ request: borrowing RoutingRequest, _ draw: UInt64, _ trace: inout some RoutingTrace
     ) -> RoutingDecision {
         precondition(
             request.values.count == tables.attributes.count,
             "the request's values were filled for another snapshot")
-        let model = request.model.flatMap { tables.modelIndex[$0] }
+        let model = request.modelNumber ?? number(ofModel: request.model)
+        if tables.rules.isEmpty {
+            guard let model else { return RoutingDecision(outcome: .unknownModel) }
+            return settle(tables.models[model].standard, nil, request, draw, &trace)
+        }
         var cursors = candidates(request, model)
         while let rule = cursors.next(tables.ruleLists) {
             let failed = firstFailure(rule, request, model)

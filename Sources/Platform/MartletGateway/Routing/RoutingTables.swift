@@ -166,11 +166,18 @@ package struct RoutingTables: Sendable {
 /// keeps one and fills it again for each request: texts of up to 15 bytes cost no allocation.
 package struct RoutingRequest: Sendable {
     package var model: String?
+    /// The model's number in the snapshot that is asked, when it is known.
+    package var modelNumber: Int?
     package var values: [String?]
 
     package init(model: String?, values: [String?]) {
         self.model = model
         self.values = values
+    }
+
+    /// As `RoutingSnapshot.route`, read in place: nobody copies the request for it.
+    package mutating func route(by snapshot: RoutingSnapshot, draw: UInt64) -> RoutingDecision {
+        snapshot.route(self, draw: draw)
     }
 }
 

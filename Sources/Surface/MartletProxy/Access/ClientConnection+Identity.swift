@@ -14,8 +14,8 @@ extension ClientConnection {
 
     /// Answers and returns false when the token is not good.
     func authenticate(
-        token secret: Range<Int>, _ head: HTTPRequestHead, _ runtime: GatewayRuntime,
-        at now: MonotonicInstant
+        token secret: Range<Int>, isKnown: Bool, _ head: HTTPRequestHead,
+        _ runtime: GatewayRuntime, at now: MonotonicInstant
     ) -> Bool {
         let seconds = loop.epochSeconds(at: now)
         let token = Array(head.fields.bytes[secret])
@@ -30,7 +30,7 @@ extension ClientConnection {
                 retryAfter: .seconds(1))
             return false
         }
-        if let known = knownToken, knownIn == ObjectIdentifier(runtime), isKnown(secret, head),
+        if let known = knownToken, knownIn == runtime.serial, isKnown,
             known.generation == generation, knownKey == place.key
         {
             guard seconds < known.expires else {
@@ -49,7 +49,7 @@ extension ClientConnection {
             }
             knownToken = identity
             knownKey = place.key
-            knownIn = ObjectIdentifier(runtime)
+            knownIn = runtime.serial
             knownSecret = token
             return accept(identity, place.key)
         } catch {

@@ -27,7 +27,7 @@ package struct CachedAnswer: Sendable, Equatable {
         guard !isEventStream else { return false }
         var scanner = MemberScanner(names: ["error"])
         unsafe body.withUnsafeBytes { unsafe scanner.read($0) }
-        guard let error = scanner.members[0] else { return false }
+        guard let error = scanner[0] else { return false }
         return error.text != Array("null".utf8)
     }
 }

@@ -55,9 +55,7 @@ extension ClientConnection {
         exchange.status = answer.status
         var keepsAlive = exchange.keepsAlive && !shared.isDraining
         if !exchange.isBodyComplete, !isBodyShort { keepsAlive = false }
-        var start: [UInt8] = []
-        swap(&start, &loop.scratch)
-        var head = HTTPHeadWriter(status: answer.status, appendingTo: start)
+        var head = HTTPHeadWriter(status: answer.status)
         if let type = answer.contentType { head.field("Content-Type", type) }
         head.field("Content-Length", answer.body.count)
         for field in answer.fields { head.field(field.name, field.value) }
@@ -65,7 +63,7 @@ extension ClientConnection {
         if !keepsAlive { head.field("Connection", "close" as StaticString) }
         var bytes = head.finish()
         if exchange.method != .head { bytes += answer.body }
-        loop.scratch = bytes
+        loop.scratch.append(contentsOf: bytes)
         exchange.answerBytes = bytes.count
         flushScratch()
         finishExchange(keepsAlive: keepsAlive, lingers: true)
@@ -109,7 +107,8 @@ extension ClientConnection {
         if let type = answer.contentType { head.field("Content-Type", type) }
         head.field("Content-Length", answer.body.count)
         head.field("Connection", "close" as StaticString)
-        send(head.finish() + answer.body)
+        loop.scratch.append(contentsOf: head.finish() + answer.body)
+        flushScratch()
         finishExchange(keepsAlive: false, lingers: true)
     }
 

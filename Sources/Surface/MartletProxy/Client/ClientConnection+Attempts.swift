@@ -19,7 +19,7 @@ extension ClientConnection {
         if exchange.deadline.isPast(at: now) {
             return attemptHasFailed(AttemptFailure(.timeout, "the request's own time is over"))
         }
-        let choice = member.map { PoolState.Choice.preferred($0) } ?? choice(pool.policy, at: now)
+        let choice = member.map { PoolState.Choice.preferred($0) } ?? choice(pool, at: now)
         let beginning = pool.begin(
             choice, tried: exchange.tried, isFirst: isFirst && member == nil,
             holdsPlace: holdsPlace, priority: exchange.priority, at: now, using: &loop.random)
@@ -66,18 +66,17 @@ extension ClientConnection {
     /// Models (and with them adapters) have caches of their own.
     private var promptSalt: UInt64 { StableHash.hash(exchange.modelName ?? "", salt: 1) }
 
-    private func choice(_ policy: PoolPolicy, at now: MonotonicInstant) -> PoolState.Choice {
-        switch policy.balance {
+    private func choice(_ pool: PoolRuntime, at now: MonotonicInstant) -> PoolState.Choice {
+        switch pool.policy.balance {
         case .leastLoaded: return .leastLoaded
         case .powerOfTwo: return .powerOfTwo
         case .weighted: return .weighted
         case .hash:
-            guard let attribute = policy.hashKey, let runtime = exchange.runtime,
+            guard let attribute = pool.policy.hashKey, let runtime = exchange.runtime,
                 let value = value(of: attribute, runtime)
             else { return .leastLoaded }
             return .hash(StableHash.hash(value, salt: 0))
         case .prefix:
-            guard let pool = exchange.pool else { return .leastLoaded }
             return pool.prefer(
                 exchange.body, from: PromptPlace.start(exchange.body), salt: promptSalt, at: now)
         }
@@ -112,28 +111,12 @@ extension ClientConnection {
         exchange.connection = connection
         exchange.stage = .asked
         connection.begin(self, method: exchange.method)
-        var bytes: [UInt8] = []
+        var bytes = WireBuffer()
         swap(&bytes, &loop.scratch)
-        let rename = renaming(to: exchange.version, at: connection.identity)
-        var head = RequestHeadComposer(
-            self, connection.identity, rename, deadline: exchange.deadline, at: now)
-        head.compose(into: &bytes)
-        isRequestChunked = head.isChunked
-        exchange.renamer = exchange.isGRPC ? rename.map(messageRenamer) : nil
-        if isRequestChunked {
-            let body = renamed(exchange.body)
-            unsafe body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
-            if exchange.isBodyComplete { ChunkedEncoder.appendEnd(to: &bytes) }
-        } else if let rename, let range = rename.range {
-            bytes.append(contentsOf: exchange.body[..<range.lowerBound])
-            bytes.append(contentsOf: rename.quoted)
-            bytes.append(contentsOf: exchange.body[range.upperBound...])
-        } else {
-            bytes.append(contentsOf: exchange.body)
-        }
-        unsafe bytes.withUnsafeBytes { unsafe connection.send($0) }
-        bytes.removeAll(keepingCapacity: bytes.capacity <= 256 << 10)
-        loop.scratch = bytes
+        compose(for: connection.identity, at: now, into: &bytes)
+        unsafe connection.send(bytes.bytes)
+        bytes.removeAll()
+        if loop.scratch.isEmpty { swap(&bytes, &loop.scratch) }
         if exchange.isBodyComplete {
             connection.endRequest()
         } else {
@@ -143,6 +126,29 @@ extension ClientConnection {
             }
             holdBodyIfNeeded(connection)
             if !isBodyHeld { process() }
+        }
+    }
+
+    /// Writes the request as far as it has come.
+    private func compose(
+        for identity: UpstreamIdentity, at now: MonotonicInstant, into bytes: inout WireBuffer
+    ) {
+        let rename = renaming(to: exchange.version, at: identity)
+        var head = RequestHeadComposer(
+            self, identity, rename, deadline: exchange.deadline, at: now)
+        parser.readHead { head.compose($0, into: &bytes) }
+        isRequestChunked = head.isChunked
+        exchange.renamer = exchange.isGRPC ? rename.map(messageRenamer) : nil
+        if isRequestChunked {
+            let body = renamed(exchange.body)
+            unsafe body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
+            if exchange.isBodyComplete { ChunkedEncoder.appendEnd(to: &bytes) }
+        } else if let rename, let range = rename.range {
+            bytes.append(0..<range.lowerBound, of: exchange.body)
+            bytes.append(contentsOf: rename.quoted)
+            bytes.append(range.upperBound..<exchange.body.count, of: exchange.body)
+        } else {
+            bytes.append(contentsOf: exchange.body)
         }
     }
 
@@ -191,11 +197,11 @@ extension ClientConnection {
         if exchange.stage == .asked { waitForAnswer() }
     }
 
-    func waitForAnswer() {
+    func waitForAnswer() { waitForAnswer(from: shared.time.now()) }
+
+    func waitForAnswer(from now: MonotonicInstant) {
         guard let pool = exchange.pool else { return }
-        wait(
-            exchange.stage == .answering ? .stall : .attempt,
-            until: limit(pool, from: shared.time.now()))
+        wait(exchange.stage == .answering ? .stall : .attempt, until: limit(pool, from: now))
     }
 
     private func limit(_ pool: PoolRuntime, from now: MonotonicInstant) -> MonotonicInstant {

@@ -12,7 +12,7 @@ extension ClientConnection {
     /// Whether the request says that its body is gRPC's.
     var hasGRPCBody: Bool {
         let fields = parser.head.fields
-        guard let type = fields.range(of: "content-type") else { return false }
+        guard let type = fields.range(.contentType) else { return false }
         let word: StaticString = "application/grpc"
         let count = word.utf8CodeUnitCount
         return type.count >= count
@@ -24,7 +24,7 @@ extension ClientConnection {
     /// Prepares for a call's messages. True when the call has been answered.
     func beginCall() -> Bool {
         exchange.isGRPC = true
-        let method = GRPCMethodKind(path: knownPath)
+        let method = callMethod()
         if let body = method.answer(isDraining: shared.isDraining) {
             answerCall(body)
             return true
@@ -32,6 +32,14 @@ extension ClientConnection {
         exchange.messages = GRPCModelScanner(field: method.modelField)
         exchange.isStreamingCall = method.isStreaming
         return false
+    }
+
+    /// What the path means: looked up once for each that comes.
+    private func callMethod() -> GRPCMethodKind {
+        if let known = knownMethod { return known }
+        let method = GRPCMethodKind(path: knownPath)
+        knownMethod = method
+        return method
     }
 
     /// Goes on once the messages say which model is meant.
@@ -75,7 +83,7 @@ extension ClientConnection {
     }
 
     func messageRenamer(_ rename: ModelRenaming) -> GRPCModelRenamer {
-        GRPCModelRenamer(field: GRPCMethodKind(path: knownPath).modelField, name: rename.name)
+        GRPCModelRenamer(field: callMethod().modelField, name: rename.name)
     }
 
     /// What an upstream gets of the body's bytes.
@@ -135,9 +143,21 @@ extension ClientConnection {
     /// As above, of trailers.
     func callStatus(trailers lines: [UInt8]) -> Int {
         let name = Array("grpc-status:".utf8)
-        for line in lines.split(separator: 0x0A) where line.starts(with: name) {
-            let digits = line.dropFirst(name.count).filter { $0 != 0x20 && $0 != 0x0D }
-            return GRPCStatus.Code.httpStatus(Int(String(decoding: digits, as: UTF8.self)))
+        var start = 0
+        while start < lines.count {
+            let end = lines[start...].firstIndex(of: 0x0A) ?? lines.count
+            if lines[start..<end].starts(with: name) {
+                var place = start + name.count
+                while place < end, lines[place] == 0x20 { place += 1 }
+                var code: Int?
+                while place < end, lines[place] &- UInt8(ascii: "0") <= 9, code ?? 0 < 1_000 {
+                    code = (code ?? 0) * 10 + Int(lines[place] - UInt8(ascii: "0"))
+                    place += 1
+                }
+                let isWhole = place == end || lines[place] == 0x0D || lines[place] == 0x20
+                return GRPCStatus.Code.httpStatus(isWhole ? code : nil)
+            }
+            start = end + 1
         }
         return 502
     }

@@ -116,14 +116,17 @@ extension ClientConnection {
 
     /// Keeps an answer's head for the stream.
     func keepHead(_ head: HTTPResponseHead, for stream: HTTP2ClientStream) {
-        var lines: [UInt8] = []
-        _ = head.fields.appendForwarded(to: &lines, keepsAuthorization: true, isRequest: false)
-        if case .length(let count) = head.framing, !stream.isGRPC {
-            lines += Array("content-length: \(count)\r\n".utf8)
+        stream.takeHead(status: head.status) { lines in
+            _ = head.fields.appendForwarded(
+                to: &lines, keepsAuthorization: true, isRequest: false)
+            if case .length(let count) = head.framing, !stream.isGRPC {
+                lines.append("content-length: ")
+                lines.append(decimal: count)
+                lines.append("\r\n")
+            }
+            if exchange.cacheResult != nil { lines.append("x-cache: miss\r\n") }
+            appendRequestID(to: &lines)
         }
-        if exchange.cacheResult != nil { lines += Array("x-cache: miss\r\n".utf8) }
-        appendRequestID(to: &lines)
-        stream.take(head: lines, status: head.status)
     }
 
     /// Puts a kept answer on a stream.
@@ -131,37 +134,43 @@ extension ClientConnection {
         _ answer: CachedAnswer, age: Duration, _ result: CacheResult, on stream: HTTP2ClientStream
     ) {
         exchange.answerBytes = answer.body.count
-        var lines = answer.lines
-        if !answer.isEventStream {
-            lines += Array("content-length: \(answer.body.count)\r\n".utf8)
+        stream.takeHead(status: answer.status) { lines in
+            lines.append(contentsOf: answer.lines)
+            if !answer.isEventStream {
+                lines.append(text: "content-length: \(answer.body.count)\r\n")
+            }
+            let seconds = age.nanosecondsSaturating / 1_000_000_000
+            lines.append(text: "age: \(seconds)\r\nx-cache: \(result.rawValue)\r\n")
+            appendRequestID(to: &lines)
         }
-        let seconds = age.nanosecondsSaturating / 1_000_000_000
-        lines += Array("age: \(seconds)\r\nx-cache: \(result.rawValue)\r\n".utf8)
-        appendRequestID(to: &lines)
-        stream.take(head: lines, status: answer.status)
         unsafe answer.body.withUnsafeBytes { unsafe stream.send($0) }
         finishExchange(keepsAlive: true, lingers: true)
     }
 
-    private func appendRequestID(to lines: inout [UInt8]) {
-        lines += Array("x-request-id: \(RequestIDText.of(exchange.requestID))\r\n".utf8)
+    private func appendRequestID(to lines: inout WireBuffer) {
+        lines.append("x-request-id: ")
+        lines.append(hexadecimal: exchange.requestID)
+        lines.append("\r\n")
     }
 
     /// Puts an answer of the gateway's own on a stream.
     func answer(_ answer: LocalAnswer, on stream: HTTP2ClientStream) {
         exchange.status = answer.status
         exchange.answerBytes = answer.body.count
-        var lines = answer.contentType.map { Array("content-type: \($0)\r\n".utf8) } ?? []
-        if stream.isGRPC {
-            lines = Array("content-type: application/grpc\r\n".utf8)
-        } else {
-            lines += Array("content-length: \(answer.body.count)\r\n".utf8)
+        stream.takeHead(status: stream.isGRPC ? 200 : answer.status) { lines in
+            if stream.isGRPC {
+                lines.append("content-type: application/grpc\r\n")
+            } else {
+                if let type = answer.contentType {
+                    lines.append(text: "content-type: \(type)\r\n")
+                }
+                lines.append(text: "content-length: \(answer.body.count)\r\n")
+            }
+            for field in answer.fields {
+                lines.append(text: "\(field.name): \(field.value)\r\n")
+            }
+            appendRequestID(to: &lines)
         }
-        for field in answer.fields {
-            lines += Array("\(field.name): \(field.value)\r\n".utf8)
-        }
-        appendRequestID(to: &lines)
-        stream.take(head: lines, status: stream.isGRPC ? 200 : answer.status)
         if exchange.method != .head, !answer.body.isEmpty {
             unsafe answer.body.withUnsafeBytes { unsafe stream.send($0) }
         }

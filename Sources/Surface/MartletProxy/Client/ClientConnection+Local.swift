@@ -27,7 +27,7 @@ extension ClientConnection {
             return true
         }
         let isAdmin = unsafe head.fields.bytes.withUnsafeBytes { bytes in
-            guard let secret = secret(head) else { return false }
+            guard let secret = ClientConnection.secret(head) else { return false }
             return unsafe runtime.access.isAdmin(UnsafeRawBufferPointer(rebasing: bytes[secret]))
         }
         guard isAdmin else {

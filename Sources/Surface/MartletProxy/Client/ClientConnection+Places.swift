@@ -84,13 +84,20 @@ extension ClientConnection {
     /// How urgent the request is: as its key or tenant says; X-Priority may lower it, and raise it
     /// as far as the key allows.
     func priority(_ runtime: GatewayRuntime) -> RequestPriority {
-        let tenant = exchange.tenant(runtime)
-        let key = exchange.key.map { runtime.access.keys[$0] }
-        let own =
-            key?.priority ?? tenant.flatMap { runtime.access.tenantPriorities[$0] } ?? .normal
-        guard let asked = parser.head.fields["x-priority"],
-            let wanted = RequestPriority(rawValue: asked.lowercased())
+        let own: RequestPriority
+        if let key = exchange.key, exchange.identity == nil {
+            own = runtime.keyPriorities[key]
+        } else {
+            let tenant = exchange.tenant(runtime)
+            own =
+                exchange.key.flatMap { runtime.access.keys[$0].priority }
+                ?? tenant.flatMap { runtime.access.tenantPriorities[$0] } ?? .normal
+        }
+        guard exchange.hasPriority,
+            let range = parser.head.fields.range(.priority),
+            let wanted = RequestPriority(rawValue: parser.head.fields.string(range).lowercased())
         else { return own }
-        return min(wanted, max(key?.priorityMax ?? own, own))
+        let most = exchange.key.flatMap { runtime.access.keys[$0].priorityMax } ?? own
+        return min(wanted, max(most, own))
     }
 }

@@ -30,7 +30,7 @@ extension ClientConnection: UpstreamUser {
         exchange.connection = connection
         let now = shared.time.now()
         exchange.firstByte = now
-        let type = head.fields.range(of: "content-type")
+        let type = head.fields.range(.contentType)
         exchange.isEventStream = type.map { begins($0, with: "text/event-stream", head) } ?? false
         exchange.checksEvents =
             exchange.isEventStream && connection.identity.dialect == .openai
@@ -47,15 +47,13 @@ extension ClientConnection: UpstreamUser {
             exchange.isReplayable
         {
             exchange.stage = .holding
-            var bytes: [UInt8] = []
-            swap(&bytes, &exchange.held)
-            exchange.held = makeHead(head, behind: bytes)
+            makeHead(head)
+            unsafe exchange.held.append(contentsOf: loop.scratch.bytes)
+            loop.scratch.removeAll()
         } else {
             exchange.stage = .answering
-            var bytes: [UInt8] = []
-            swap(&bytes, &loop.scratch)
-            loop.scratch = makeHead(head, behind: bytes)
-            waitForAnswer()
+            makeHead(head)
+            waitForAnswer(from: now)
         }
     }
 
@@ -79,14 +77,14 @@ extension ClientConnection: UpstreamUser {
     /// Some servers say with each answer how busy they are.
     private func takeLoad(_ head: HTTPResponseHead) {
         guard let pool = exchange.pool, pool.policy.load != nil, let member = exchange.member,
-            let range = head.fields.range(of: "endpoint-load-metrics"),
+            let range = head.fields.range(.loadMetrics),
             let report = LoadReport(header: Array(head.fields.bytes[range]))
         else { return }
         pool.report(member, report, at: shared.time.now())
     }
 
     private func retryAfter(_ head: HTTPResponseHead) -> Duration? {
-        head.fields.range(of: "retry-after").flatMap { head.fields.decimal($0) }
+        head.fields.range(.retryAfter).flatMap { head.fields.decimal($0) }
             .map { .seconds(min($0, 86_400)) }
     }
 
@@ -98,47 +96,53 @@ extension ClientConnection: UpstreamUser {
                 range.lowerBound..<range.lowerBound + word.utf8CodeUnitCount, word)
     }
 
-    private func makeHead(
-        _ head: HTTPResponseHead, behind bytes: consuming [UInt8]
-    ) -> [UInt8] {
-        if let stream {
-            exchange.isChunked = false
-            exchange.endsWithClose = false
-            keepHead(head, for: stream)
-            return bytes
-        }
-        var writer = HTTPHeadWriter(status: head.status, appendingTo: bytes)
-        var line = writer.takeBytes()
-        _ = head.fields.appendForwarded(to: &line, keepsAuthorization: true, isRequest: false)
-        writer.giveBytes(line)
+    /// Puts the answer's head together as the client gets it.
+    private func makeHead(_ head: HTTPResponseHead) {
         exchange.isChunked = false
         exchange.endsWithClose = false
+        if let stream { return keepHead(head, for: stream) }
+        appendStatus(head.status)
+        _ = head.fields.appendForwarded(
+            to: &loop.scratch, keepsAuthorization: true, isRequest: false)
         switch head.framing {
         case .none:
-            if let length = head.fields.range(of: "content-length"),
+            if let length = head.fields.range(.contentLength),
                 let count = head.fields.decimal(length)
             {
-                writer.field("Content-Length", count)
+                appendLength(count)
             }
-        case .length(let count): writer.field("Content-Length", count)
+        case .length(let count): appendLength(count)
         case .chunked, .untilClose:
             if exchange.isOldVersion {
                 exchange.endsWithClose = true
             } else {
                 exchange.isChunked = true
-                writer.field("Transfer-Encoding", "chunked" as StaticString)
+                loop.scratch.append("Transfer-Encoding: chunked\r\n")
             }
         }
-        if exchange.cacheResult != nil { writer.field("X-Cache", "miss" as StaticString) }
-        writer.field("X-Request-Id", hexadecimal: exchange.requestID)
+        if exchange.cacheResult != nil { loop.scratch.append("X-Cache: miss\r\n") }
+        loop.scratch.append("X-Request-Id: ")
+        loop.scratch.append(hexadecimal: exchange.requestID)
         if shared.isDraining || !exchange.isBodyComplete { exchange.keepsAlive = false }
         if exchange.endsWithClose { exchange.keepsAlive = false }
         if !exchange.keepsAlive {
-            writer.field("Connection", "close" as StaticString)
+            loop.scratch.append("\r\nConnection: close\r\n\r\n")
         } else if exchange.isOldVersion {
-            writer.field("Connection", "keep-alive" as StaticString)
+            loop.scratch.append("\r\nConnection: keep-alive\r\n\r\n")
+        } else {
+            loop.scratch.append("\r\n\r\n")
         }
-        return writer.finish()
+    }
+
+    private func appendStatus(_ status: Int) {
+        if status == 200 { return loop.scratch.append("HTTP/1.1 200 OK\r\n") }
+        loop.scratch.append(contentsOf: HTTPHeadWriter(status: status).bytes)
+    }
+
+    private func appendLength(_ count: Int) {
+        loop.scratch.append("Content-Length: ")
+        loop.scratch.append(decimal: count)
+        loop.scratch.append("\r\n")
     }
 
     func upstreamSent(trailers lines: [UInt8], _ connection: UpstreamConnection) {
@@ -161,30 +165,28 @@ extension ClientConnection: UpstreamUser {
         }
         if exchange.semantic != nil { unsafe keepForSemanticCache(body) }
         if caching != nil { unsafe record(body) }
-        let isChunked = exchange.isChunked
         if exchange.stage == .holding {
-            unsafe ClientConnection.append(body, isChunked: isChunked, to: &exchange.held)
+            if exchange.isChunked {
+                unsafe ChunkedEncoder.append(body, to: &exchange.held)
+            } else {
+                unsafe exchange.held.append(contentsOf: body)
+            }
         } else {
-            unsafe ClientConnection.append(body, isChunked: isChunked, to: &loop.scratch)
+            unsafe append(body)
         }
     }
 
-    private static func append(
-        _ body: UnsafeRawBufferPointer, isChunked: Bool, to bytes: inout [UInt8]
-    ) {
-        if isChunked {
-            unsafe ChunkedEncoder.append(body, to: &bytes)
+    private func append(_ body: UnsafeRawBufferPointer) {
+        if exchange.isChunked {
+            unsafe ChunkedEncoder.append(body, to: &loop.scratch)
         } else {
-            unsafe bytes.append(contentsOf: body)
+            unsafe loop.scratch.append(contentsOf: body)
         }
     }
 
     /// Adds text of the gateway's own to the answer's body.
     private func append(_ text: [UInt8]) {
-        let isChunked = exchange.isChunked
-        unsafe text.withUnsafeBytes {
-            unsafe ClientConnection.append($0, isChunked: isChunked, to: &loop.scratch)
-        }
+        unsafe text.withUnsafeBytes { unsafe append($0) }
     }
 
     func upstreamPaused(_ connection: UpstreamConnection) {

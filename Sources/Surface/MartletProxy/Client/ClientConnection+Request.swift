@@ -13,28 +13,47 @@ extension ClientConnection {
     /// A request's head is there: who asks, and is the body needed to decide where it goes?
     func beginRequest() {
         let now = shared.time.now()
-        let head = parser.head
         exchange.begin(loop.runtime(), at: now)
         isInRequest = true
         isRequestChunked = false
         exchange.requestID = loop.random.next()
-        exchange.method = head.method
-        exchange.keepsAlive = head.keepsAlive
-        exchange.isOldVersion = head.minorVersion == 0
         exchange.isRepeatable = nil
-        takePath(head)
-        if answersLocally(head) { return }
+        var caller = Caller()
+        parser.readHead { head in
+            exchange.method = head.method
+            exchange.keepsAlive = head.keepsAlive
+            exchange.isOldVersion = head.minorVersion == 0
+            exchange.hasPriority = head.fields.has(.priority)
+            takePath(head)
+            caller.secret = ClientConnection.secret(head)
+            if let secret = caller.secret, knownKey != nil {
+                // Takes the same time wherever they differ.
+                caller.isKnown = head.fields.equalsInConstantTime(secret, knownSecret)
+            }
+            caller.hasTimeout = head.fields.has(.grpcTimeout) || head.fields.has(.requestTimeout)
+        }
+        if !isPathPlain, answersLocally(parser.head) { return }
         if let stream, stream.isGRPC, beginCall() { return }
-        guard authenticate(head, at: now) else { return }
-        if takesFeedback() { return }
-        exchange.deadline = deadline(head, at: now)
-        exchange.modelName = modelInPath()
+        guard authenticate(caller, at: now) else { return }
+        if !isPathPlain {
+            if takesFeedback() { return }
+            exchange.modelName = modelInPath()
+        }
+        if caller.hasTimeout { exchange.deadline = deadline(parser.head, at: now) }
         exchange.scansBody =
-            head.method == .post && exchange.modelName == nil && head.contentLength != 0
-            && !exchange.isGRPC
+            exchange.method == .post && exchange.modelName == nil
+            && parser.head.contentLength != 0 && !exchange.isGRPC
         if exchange.isGRPC { return messagesHaveGrown() }
-        if head.expectsContinue, inbound.readableBytes == 0 { sendContinue() }
+        if parser.head.expectsContinue, unread == 0 { sendContinue() }
         if !needsBody { route() }
+    }
+
+    /// What a head says of who asks.
+    struct Caller {
+        var secret: Range<Int>?
+        /// It is the secret that was looked up last.
+        var isKnown = false
+        var hasTimeout = false
     }
 
     /// Whether the body decides where the request goes.
@@ -45,14 +64,14 @@ extension ClientConnection {
                 <= shared.listen.keptBytesMax
     }
 
-    private func takePath(_ head: HTTPRequestHead) {
-        let range = head.path
-        let isSame =
-            range.count == knownPathBytes.count
-            && head.fields.bytes[range].elementsEqual(knownPathBytes)
-        guard !isSame else { return }
-        knownPathBytes = Array(head.fields.bytes[range])
+    private func takePath(_ head: borrowing HTTPRequestHead) {
+        guard !head.fields.equals(head.path, knownPathBytes) else { return }
+        knownPathBytes = Array(head.fields.bytes[head.path])
         knownPath = String(decoding: knownPathBytes, as: UTF8.self)
+        knownMethod = nil
+        isPathPlain = !["/v2/", "/admin/", "/healthz", "/metrics", "/v1/feedback"].contains {
+            knownPath.hasPrefix($0)
+        }
     }
 
     /// NAME in `/v2/models/NAME/…`.
@@ -65,11 +84,13 @@ extension ClientConnection {
 
     /// The client's own time limit: `X-Request-Timeout: 30`, `1.5s` or `500ms`.
     private func deadline(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Deadline {
-        if let text = head.fields["grpc-timeout"], let time = GRPCTimeout.parse(text) {
+        if let range = head.fields.range(.grpcTimeout),
+            let time = GRPCTimeout.parse(head.fields.string(range))
+        {
             return Deadline(after: time, from: now)
         }
-        guard let value = head.fields["x-request-timeout"],
-            let time = RequestTimeout.read(value)
+        guard let range = head.fields.range(.requestTimeout),
+            let time = RequestTimeout.read(head.fields.string(range))
         else { return .never }
         return Deadline(after: time, from: now)
     }
@@ -77,25 +98,33 @@ extension ClientConnection {
     // MARK: Who asks
 
     /// Answers and returns false when nobody known asks.
-    private func authenticate(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Bool {
+    private func authenticate(_ caller: Caller, at now: MonotonicInstant) -> Bool {
         guard let runtime = exchange.runtime, runtime.access.requiresKey else { return true }
-        guard let secret = secret(head) else {
+        guard let secret = caller.secret else {
             if isCertified(runtime) { return true }
             loop.metrics.unauthorized += 1
             fail(401, "missing_api_key", "an API key is needed: Authorization: Bearer KEY")
             return false
         }
         if !runtime.access.issuers.isEmpty,
-            TokenVerifier.looksLikeToken(head.fields.bytes[secret])
+            TokenVerifier.looksLikeToken(parser.head.fields.bytes[secret])
         {
-            return authenticate(token: secret, head, runtime, at: now)
+            return authenticate(
+                token: secret, isKnown: caller.isKnown, parser.head, runtime, at: now)
         }
-        if let known = knownKey, knownIn == ObjectIdentifier(runtime), isKnown(secret, head),
-            runtime.access.keys[known].expires == nil
+        if caller.isKnown, let known = knownKey, knownIn == runtime.serial,
+            runtime.keyNeverExpires[known]
         {
             exchange.key = known
             return true
         }
+        return lookUp(secret, parser.head, runtime, at: now)
+    }
+
+    private func lookUp(
+        _ secret: Range<Int>, _ head: HTTPRequestHead, _ runtime: GatewayRuntime,
+        at now: MonotonicInstant
+    ) -> Bool {
         let answer = unsafe head.fields.bytes.withUnsafeBytes {
             unsafe runtime.access.look(
                 UnsafeRawBufferPointer(rebasing: $0[secret]),
@@ -105,7 +134,7 @@ extension ClientConnection {
         case .known(let key):
             exchange.key = key
             knownKey = key
-            knownIn = ObjectIdentifier(runtime)
+            knownIn = runtime.serial
             knownSecret = Array(head.fields.bytes[secret])
             return true
         case .expired, .unknown:
@@ -122,25 +151,14 @@ extension ClientConnection {
     }
 
     /// Where the secret stands in the head: a bearer token, or X-Api-Key.
-    func secret(_ head: HTTPRequestHead) -> Range<Int>? {
-        if let range = head.fields.range(of: "authorization") {
+    static func secret(_ head: borrowing HTTPRequestHead) -> Range<Int>? {
+        if let range = head.fields.range(.authorization) {
             let start = range.lowerBound + 7
-            guard range.count > 7,
-                head.fields.matches(range.lowerBound..<start, "bearer ")
+            guard range.count > 7, head.fields.matches(range.lowerBound..<start, "bearer ")
             else { return nil }
             return start..<range.upperBound
         }
-        return head.fields.range(of: "x-api-key")
-    }
-
-    /// Whether the secret is the one looked up last; takes the same time wherever they differ.
-    func isKnown(_ secret: Range<Int>, _ head: HTTPRequestHead) -> Bool {
-        guard secret.count == knownSecret.count else { return false }
-        var difference: UInt8 = 0
-        for offset in 0..<secret.count {
-            difference |= head.fields.bytes[secret.lowerBound + offset] ^ knownSecret[offset]
-        }
-        return difference == 0
+        return head.fields.range(.apiKey)
     }
 
     // MARK: Body

@@ -11,19 +11,15 @@ extension ClientConnection {
     func route() {
         guard let runtime = exchange.runtime else { return }
         if exchange.scansBody {
-            let members = exchange.members
-            if members.hasDuplicate {
+            if exchange.members.hasDuplicate {
                 return fail(
                     400, "duplicate_member",
                     "a member of the body that decides its way comes twice")
             }
-            exchange.modelName = members.model
-            exchange.modelRange = members.modelRange
-            exchange.user = members.user
-            exchange.outputTokensMax = members.outputTokensMax
+            takeModel()
         }
         fillRequest(runtime)
-        let decision = runtime.snapshot.route(loop.routing, draw: exchange.requestID)
+        let decision = loop.routing.route(by: runtime.snapshot, draw: exchange.requestID)
         exchange.decision = decision
         switch decision.outcome {
         case .unknownModel:
@@ -40,21 +36,54 @@ extension ClientConnection {
         }
     }
 
+    /// What the body says that the request is routed by. Clients keep to one model.
+    private func takeModel() {
+        let summary = exchange.members.summary(known: knownModelText)
+        exchange.modelRange = summary.modelRange
+        exchange.user = summary.user
+        exchange.outputTokensMax = summary.outputTokensMax
+        guard summary.hasModel else {
+            exchange.modelName = nil
+            return
+        }
+        if !summary.isKnownModel {
+            knownModelText = exchange.members.modelText
+            knownModel = exchange.members.model
+            knownModelIn = nil
+        }
+        exchange.modelName = knownModel
+    }
+
+    /// Its number, looked up once for each configuration.
+    private func takeModelNumber(_ runtime: GatewayRuntime) {
+        guard exchange.scansBody, exchange.modelRange != nil else {
+            loop.routing.modelNumber = nil
+            return
+        }
+        if knownModelIn != runtime.serial {
+            knownModelIn = runtime.serial
+            knownModelNumber = runtime.snapshot.number(ofModel: knownModel)
+        }
+        loop.routing.modelNumber = knownModelNumber
+    }
+
     /// Asks the limits of the key, its tenant and the model.
     private func admit(_ version: Int, _ runtime: GatewayRuntime) {
-        let tables = runtime.snapshot.tables
-        let model = tables.versions[version].model
-        let ownModels = exchange.key.flatMap { runtime.access.keys[$0].models }
-        if !(ownModels?.contains(model) ?? true)
-            || !(exchange.identity?.models?.contains(model) ?? true)
-        {
+        let model = runtime.snapshot.tables.versions[version].model
+        if !isAllowed(model, runtime) {
             return fail(
                 403, "model_not_allowed",
-                "this API key may not use the model '\(tables.models[model].name)'")
+                "this API key may not use the model "
+                    + "'\(runtime.snapshot.tables.models[model].name)'")
         }
         guard hasBudget(runtime) else { return }
         let keyLimiter = exchange.key.flatMap { runtime.keyLimiters[$0] }
-        let tenantLimiter = exchange.tenant(runtime).flatMap { runtime.tenantLimiters[$0] }
+        let tenantLimiter: Limiter?
+        if let key = exchange.key, exchange.identity == nil {
+            tenantLimiter = runtime.keyTenantLimiters[key]
+        } else {
+            tenantLimiter = exchange.tenant(runtime).flatMap { runtime.tenantLimiters[$0] }
+        }
         let modelLimiter = runtime.modelLimiters[model]
         exchange.inputEstimate = TokenUsage.estimate(
             bytes: max(exchange.bodyBytes, parser.head.contentLength ?? 0))
@@ -68,6 +97,14 @@ extension ClientConnection {
         }
     }
 
+    private func isAllowed(_ model: Int, _ runtime: GatewayRuntime) -> Bool {
+        if let key = exchange.key, let own = runtime.access.keys[key].models, !own.contains(model)
+        {
+            return false
+        }
+        return exchange.identity?.models?.contains(model) ?? true
+    }
+
     func refuse(_ refusal: LimitRefusal) {
         loop.metrics.limited += 1
         fail(
@@ -79,7 +116,8 @@ extension ClientConnection {
     func proceed(_ version: Int, _ runtime: GatewayRuntime) {
         exchange.priority = priority(runtime)
         choose(version, runtime)
-        noteExposure(version, runtime)
+        if exchange.decision.split != nil { noteExposure(version, runtime) }
+        if runtime.isPlain[version] { return attempt(isFirst: true) }
         if asksCache(version, runtime) { return }
         beginAttempts()
     }
@@ -120,31 +158,35 @@ extension ClientConnection {
 
     func fillRequest(_ runtime: GatewayRuntime) {
         loop.routing.model = exchange.modelName
+        takeModelNumber(runtime)
         if loop.routing.values.count != runtime.sources.count {
             loop.routing.values = Array(repeating: nil, count: runtime.sources.count)
         }
         let body: JSONValue? =
             runtime.needsBody && !exchange.body.isEmpty
             ? try? JSONValue(parsing: exchange.body) : nil
-        let head = parser.head
-        for index in runtime.sources.indices {
-            loop.routing.values[index] = value(runtime.sources[index], head, runtime, body)
+        parser.readHead { head in
+            for index in 0..<runtime.sources.count {
+                loop.routing.values[index] = value(runtime.sources[index], head, runtime, body)
+            }
         }
     }
 
     private func value(
-        _ source: GatewayRuntime.Source, _ head: HTTPRequestHead, _ runtime: GatewayRuntime,
-        _ body: JSONValue?
+        _ source: GatewayRuntime.Source, _ head: borrowing HTTPRequestHead,
+        _ runtime: GatewayRuntime, _ body: JSONValue?
     ) -> String? {
         switch source {
         case .path: return knownPath
-        case .method: return requestMethod
+        case .method:
+            if exchange.method != .other { return exchange.method.rawValue }
+            return String(decoding: head.fields.bytes.prefix { $0 != 0x20 }, as: UTF8.self)
         case .tenant: return exchange.tenant(runtime)
         case .key: return exchange.key.map { runtime.access.keys[$0].name }
         case .header(let name):
-            return head.fields.range(named: name).map(head.fields.string)
+            return head.fields.value(named: name)
         case .user(let header):
-            return head.fields.range(named: header).map(head.fields.string)
+            return head.fields.value(named: header)
                 ?? exchange.user ?? exchange.identity?.subject
         case .query(let name): return query(name, head)
         case .field(let path):
@@ -159,7 +201,7 @@ extension ClientConnection {
         return String(decoding: bytes.prefix { $0 != 0x20 }, as: UTF8.self)
     }
 
-    private func query(_ name: String, _ head: HTTPRequestHead) -> String? {
+    private func query(_ name: String, _ head: borrowing HTTPRequestHead) -> String? {
         for pair in head.fields.string(head.query).split(separator: "&") {
             let parts = pair.split(
                 separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -10,19 +10,21 @@ extension ClientConnection {
     /// Sends what has been put together in the loop's scratch.
     func flushScratch() {
         guard !loop.scratch.isEmpty || stream?.hasUnsentHead ?? false else { return }
-        send(loop.scratch)
-        loop.scratch.removeAll(keepingCapacity: loop.scratch.capacity <= 256 << 10)
+        // Whoever hears of it may put more together before this one is done.
+        var bytes = WireBuffer()
+        swap(&bytes, &loop.scratch)
+        unsafe send(bytes.bytes)
+        bytes.removeAll()
+        if loop.scratch.isEmpty { swap(&bytes, &loop.scratch) }
     }
 
-    func send(_ bytes: [UInt8]) {
+    private func send(_ bytes: UnsafeRawBufferPointer) {
         if let stream {
-            unsafe bytes.withUnsafeBytes { unsafe stream.send($0) }
+            unsafe stream.send(bytes)
             return holdUpstream(behind: stream.waitingBytes)
         }
         guard let context, !isClosed else { return }
-        let mustWrite = unsafe bytes.withUnsafeBytes {
-            unsafe outlet?.send($0, isActive: context.channel.isActive) ?? false
-        }
+        let mustWrite = unsafe outlet?.send(bytes, isActive: isActive) ?? false
         if mustWrite { writePiece(context) }
         holdUpstream(behind: outlet?.waitingBytes ?? 0)
     }
@@ -65,7 +67,7 @@ extension ClientConnection {
     func closeAfterSending(lingering: Bool) {
         isClosing = true
         lingers = lingering
-        inbound.clear()
+        unread = 0
         if outlet?.waitingBytes ?? 0 == 0 {
             closeNow()
         } else {
@@ -82,6 +84,7 @@ extension ClientConnection {
     /// Asks a client that waits with its body to go on.
     func sendContinue() {
         if let stream { return stream.sendContinue() }
-        send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+        loop.scratch.append("HTTP/1.1 100 Continue\r\n\r\n")
+        flushScratch()
     }
 }

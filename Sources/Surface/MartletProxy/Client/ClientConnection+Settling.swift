@@ -61,16 +61,16 @@ extension ClientConnection {
         }
         if exchange.isGRPC { return TokenUsage(input: 0, output: 0) }
         guard exchange.readsUsage else { return nil }
-        return exchange.usageScanner.members[0].flatMap { TokenUsage(text: $0.text) }
+        return unsafe exchange.usageScanner.withText(0) { unsafe TokenUsage(bytes: $0) }
     }
 
     /// The request's place in its trace: the same for all its attempts.
-    func trace(_ given: ArraySlice<UInt8>?) -> TraceContext {
+    func trace(_ given: Range<Int>?, _ source: [UInt8]) -> TraceContext {
         if let known = exchange.trace { return known }
         let id = exchange.requestID
         let isSampled = Int((id >> 20) % 1_000_000) < shared.listen.tracedShare
         let trace =
-            given.flatMap { TraceContext($0, id: id) }
+            given.flatMap { TraceContext(source[$0], id: id) }
             ?? TraceContext(id: id, isSampled: isSampled)
         exchange.trace = trace
         return trace

@@ -59,9 +59,10 @@ extension ClientConnection {
         else { return nil }
         let identity = pool.members[attempt.member]
         let rename = renaming(to: version, at: identity)
-        var bytes: [UInt8] = []
+        var lines = WireBuffer()
         var head = RequestHeadComposer(self, identity, rename, deadline: .never, at: now)
-        head.compose(into: &bytes)
+        parser.readHead { head.compose($0, into: &lines) }
+        var bytes = unsafe Array(lines.bytes)
         if let rename, let range = rename.range {
             bytes += exchange.body[..<range.lowerBound] + rename.quoted
             bytes += exchange.body[range.upperBound...]

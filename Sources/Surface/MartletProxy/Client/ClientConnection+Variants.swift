@@ -13,10 +13,10 @@ extension ClientConnection {
 
     /// The request was assigned to a version of an experiment: counts it and writes it down.
     func noteExposure(_ version: Int, _ runtime: GatewayRuntime) {
-        let tables = runtime.snapshot.tables
         guard let number = exchange.decision.split,
-            let experiment = tables.splits[number].experiment
+            let experiment = runtime.snapshot.tables.splits[number].experiment
         else { return }
+        let tables = runtime.snapshot.tables
         let label = tables.versions[version].label
         loop.metrics.exposures[
             LoopMetrics.Exposure(experiment: experiment, version: label), default: 0] += 1
@@ -52,6 +52,7 @@ extension ClientConnection {
         guard exchange.version >= 0, let runtime = exchange.runtime,
             case .version(let assigned) = exchange.decision.outcome, !exchange.hasClientLeft
         else { return }
+        if runtime.snapshot.tables.deliveries.isEmpty, shared.variants.feedback == nil { return }
         let tables = runtime.snapshot.tables
         let delivery = exchange.decision.split.flatMap { tables.splits[$0].delivery }
             .map { tables.deliveries[$0] }

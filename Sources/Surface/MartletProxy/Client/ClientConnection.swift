@@ -11,9 +11,8 @@ internal import NIOCore
 /// One client's connection: takes requests apart, has them admitted, routed and asked, and relays
 /// the answers. Lives on one event loop, as the upstream's connection that it uses does: nothing
 /// is handed from thread to thread.
-final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
+final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     /// What the connection waits for, and with it how long.
@@ -32,7 +31,12 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     @safe @exclusivity(unchecked) var caching: CacheUse?
     @safe @exclusivity(unchecked) var context: ChannelHandlerContext?
     @safe @exclusivity(unchecked) var outlet: Outlet?
-    @safe @exclusivity(unchecked) var inbound = ByteBuffer()
+    /// What has come and could not be taken apart yet.
+    @safe @exclusivity(unchecked) private var inbound = ByteBuffer()
+    /// Bytes that have come and wait their turn, while they are taken apart as well.
+    @safe @exclusivity(unchecked) var unread = 0
+    /// The channel takes writes.
+    @safe @exclusivity(unchecked) var isActive = false
     /// The X-Forwarded-For value: who is at the other end.
     var address: [UInt8] = []
     var isEncrypted: Bool { shared.listen.certificate != nil }
@@ -44,7 +48,7 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     /// The secret that was looked up last, with what it was: clients keep to one.
     @safe @exclusivity(unchecked) var knownSecret: [UInt8] = []
     @safe @exclusivity(unchecked) var knownKey: Int?
-    @safe @exclusivity(unchecked) var knownIn: ObjectIdentifier?
+    @safe @exclusivity(unchecked) var knownIn: UInt64?
     var badSecrets = 0
     @safe @exclusivity(unchecked) var knownToken: TokenIdentity?
     /// The names in the client's certificate, once looked at.
@@ -52,6 +56,15 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     /// The path that was asked for last, as a string.
     @safe @exclusivity(unchecked) var knownPathBytes: [UInt8] = []
     @safe @exclusivity(unchecked) var knownPath = ""
+    /// What it means to gRPC, once asked.
+    @safe @exclusivity(unchecked) var knownMethod: GRPCMethodKind?
+    /// The path is none that is looked at any further here.
+    @safe @exclusivity(unchecked) var isPathPlain = true
+    /// The model that was named last, as it stood in the body, and what that means.
+    @safe @exclusivity(unchecked) var knownModelText: [UInt8] = []
+    @safe @exclusivity(unchecked) var knownModel: String?
+    @safe @exclusivity(unchecked) var knownModelNumber: Int?
+    @safe @exclusivity(unchecked) var knownModelIn: UInt64?
     /// A request's head has been read and its answer has not been finished.
     @safe @exclusivity(unchecked) var isInRequest = false
     /// The upstream is behind with the request's body.
@@ -107,12 +120,14 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        isActive = false
         finishConnection()
         context.fireChannelInactive()
     }
 
     private func begin(_ context: ChannelHandlerContext) {
         guard outlet == nil else { return }
+        isActive = true
         outlet = Outlet(context.channel, isEncrypted: isEncrypted)
         address = Array((context.channel.remoteAddress?.ipAddress ?? "unknown").utf8)
         loop.add(self)
@@ -166,13 +181,13 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if isClosing { return }
-        var buffer = unwrapInboundIn(data)
-        if inbound.readableBytes == 0 {
-            inbound = buffer
+        if unread == 0 {
+            inbound = unwrapInboundIn(data)
         } else {
+            var buffer = unwrapInboundIn(data)
             inbound.writeBuffer(&buffer)
         }
-        buffer = ByteBuffer()
+        unread = inbound.readableBytes
         if isUnheard {
             guard let isHTTP2 = ClientConnection.speaksHTTP2(inbound) else {
                 return wait(.head, shared.waits.header)
@@ -185,14 +200,19 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         process()
+        if unread > ClientConnection.pipelineBytesMax, !isReading, !isClosing {
+            setReadHeld(true)
+        }
     }
 
-    func read(context: ChannelHandlerContext) {
-        if !isReading, !isClosing, inbound.readableBytes > ClientConnection.pipelineBytesMax {
-            isReadHeld = true
-        } else {
-            context.read()
-        }
+    /// Nobody behind listens for it.
+    func channelReadComplete(context: ChannelHandlerContext) {}
+
+    /// Lets the channel read no more for now, or again.
+    private func setReadHeld(_ isHeld: Bool) {
+        guard isReadHeld != isHeld else { return }
+        isReadHeld = isHeld
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: !isHeld)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -205,63 +225,58 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
         if let stream { return stream.resumeBody() }
         guard !isProcessing else { return }
         isProcessing = true
-        takeApart()
+        // The channel uses its buffer again when nobody else holds it.
+        var buffer = ByteBuffer()
+        swap(&buffer, &inbound)
+        let consumed = unsafe buffer.withUnsafeReadableBytes { unsafe takeApart($0) }
         isProcessing = false
-        if inbound.readableBytes == 0 {
-            // The channel uses its buffer again when nobody else holds it.
-            inbound = ByteBuffer()
-        } else {
-            inbound.discardReadBytes()
+        if isClosing {
+            unread = 0
+        } else if unread > 0 {
+            buffer.moveReaderIndex(forwardBy: consumed)
+            buffer.discardReadBytes()
+            inbound = buffer
         }
-        if isReading, isReadHeld {
-            isReadHeld = false
-            context?.read()
-        }
+        if isReadHeld, isReading { setReadHeld(false) }
     }
 
-    private func takeApart() {
+    /// - Returns: how many bytes of the front are done with.
+    private func takeApart(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var place = 0
         while isReading {
-            let before = inbound.readableBytes
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[place...])
+            let step: HTTPRequestParser.Step
             do throws(WireError) {
-                switch try step() {
-                case .needMore:
-                    if inbound.readableBytes == before || inbound.readableBytes == 0 {
-                        return settleReading()
-                    }
-                case .head: beginRequest()
-                case .body: bodyHasGrown()
-                case .end:
-                    exchange.isBodyComplete = true
-                    bodyIsComplete()
-                }
+                step = try unsafe parser.step(rest)
             } catch {
-                return refuse(error)
+                refuse(error)
+                return place
+            }
+            place += step.consumed
+            unread = bytes.count - place
+            switch step.event {
+            case .needMore:
+                guard step.consumed > 0, unread > 0 else {
+                    settleReading()
+                    return place
+                }
+            case .head: beginRequest()
+            case .body(let range):
+                unsafe take(body: UnsafeRawBufferPointer(rebasing: rest[range]))
+                bodyHasGrown()
+            case .end:
+                exchange.isBodyComplete = true
+                bodyIsComplete()
             }
         }
-    }
-
-    /// One step of the parser; the body's bytes go where they are kept or straight on.
-    private func step() throws(WireError) -> HTTPRequestParser.Event {
-        let outcome = unsafe inbound.withUnsafeReadableBytes {
-            bytes -> Result<HTTPRequestParser.Step, WireError> in
-            do throws(WireError) {
-                let step = try unsafe parser.step(bytes)
-                if case .body(let range) = step.event {
-                    unsafe take(body: UnsafeRawBufferPointer(rebasing: bytes[range]))
-                }
-                return .success(step)
-            } catch { return .failure(error) }
-        }
-        let step = try outcome.get()
-        inbound.moveReaderIndex(forwardBy: step.consumed)
-        return step.event
+        return place
     }
 
     /// Waits for more bytes: sets the clock for what is missing.
     private func settleReading() {
         if isInRequest {
             if exchange.stage == .collecting { wait(.body, shared.waits.body) }
-        } else if parser.isBetweenRequests, inbound.readableBytes == 0 {
+        } else if parser.isBetweenRequests, unread == 0 {
             if due?.kind != .idle { wait(.idle, shared.waits.idle) }
         } else if due?.kind != .head {
             wait(.head, shared.waits.header)
@@ -272,17 +287,14 @@ final class ClientConnection: ChannelDuplexHandler, RemovableChannelHandler {
     func resumeReading() {
         isInRequest = false
         guard !isClosing else { return }
-        if shared.isDraining, inbound.readableBytes == 0 { return abort() }
+        if shared.isDraining, unread == 0 { return abort() }
         if outlet?.waitingBytes ?? 0 > 0 {
             wait(.write, shared.waits.write)
         } else {
             wait(.idle, shared.waits.idle)
         }
-        if isReadHeld {
-            isReadHeld = false
-            context?.read()
-        }
-        if inbound.readableBytes > 0 { process() }
+        if isReadHeld { setReadHeld(false) }
+        if unread > 0 { process() }
     }
 
     // MARK: Time

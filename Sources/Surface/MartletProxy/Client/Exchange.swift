@@ -31,6 +31,8 @@ struct Exchange {
     var method = HTTPMethod.get
     var keepsAlive = true
     var isOldVersion = false
+    /// The client says how urgent it is.
+    var hasPriority = false
     /// The caller's key, by number.
     var key: Int?
     /// What the caller's token says, when it has one.
@@ -132,7 +134,9 @@ struct Exchange {
         isFeedback = false
         hasClientLeft = false
         deadline = .never
-        if body.capacity > 64 << 10 { body = [] } else { body.removeAll(keepingCapacity: true) }
+        if !body.isEmpty {
+            if body.capacity > 64 << 10 { body = [] } else { body.removeAll(keepingCapacity: true) }
+        }
         bodyBytes = 0
         isBodyComplete = false
         isReplayable = true
@@ -159,7 +163,7 @@ struct Exchange {
         status = 0
         isChunked = false
         endsWithClose = false
-        held.removeAll(keepingCapacity: true)
+        if !held.isEmpty { held.removeAll(keepingCapacity: true) }
         isEventStream = false
         checksEvents = false
         readsUsage = false

@@ -14,7 +14,7 @@ final class HTTP2ClientStream {
     @safe @exclusivity(unchecked) private var carrier: ClientConnection?
     @safe @exclusivity(unchecked) private var outflow = HTTP2Outflow()
     /// The answer's head, to go before its first bytes.
-    @safe @exclusivity(unchecked) private var head: [UInt8] = []
+    @safe @exclusivity(unchecked) private var head = WireBuffer()
     @safe @exclusivity(unchecked) private(set) var hasUnsentHead = false
     @safe @exclusivity(unchecked) private var status = 200
     @safe @exclusivity(unchecked) private var trailers: [UInt8] = []
@@ -31,7 +31,7 @@ final class HTTP2ClientStream {
     func begin(_ ref: HTTP2StreamRef, _ text: [UInt8], endStream: Bool) {
         self.ref = ref
         outflow.reset()
-        head = []
+        head.removeAll()
         hasUnsentHead = false
         trailers = []
         heldCredit = 0
@@ -85,23 +85,28 @@ final class HTTP2ClientStream {
 
     var waitingBytes: Int { outflow.waitingBytes }
 
-    func take(head lines: [UInt8], status: Int) {
-        head = lines
+    /// Takes the answer's head: `write` appends its lines.
+    func takeHead(status: Int, _ write: (inout WireBuffer) -> Void) {
+        head.removeAll()
+        write(&head)
         self.status = status
         hasUnsentHead = true
     }
 
     func take(trailers lines: [UInt8]) { trailers = lines }
 
-    func sendContinue() { sendBlock(status: 100, lines: []) }
+    func sendContinue() {
+        head.removeAll()
+        sendBlock(status: 100, endStream: false)
+    }
 
-    private func sendBlock(status: Int, lines: [UInt8], endStream: Bool = false) {
-        var block: [UInt8] = []
-        link.http.encoder.begin(&block)
-        link.http.encoder.append(":status", "\(status)", to: &block)
-        link.http.encoder.append(lines: lines, to: &block)
-        link.http.sendHeaders(ref, block, endStream: endStream)
-        link.outputAdded()
+    private func sendBlock(status: Int, endStream: Bool) {
+        let text = status == 200 ? "200" : String(status)
+        link.sendBlock(on: ref, endStream: endStream) { encoder, block in
+            encoder.append(":status", text, to: &block)
+            unsafe encoder.append(lines: head.bytes, to: &block)
+        }
+        head.removeAll()
     }
 
     func send(_ bytes: UnsafeRawBufferPointer) {
@@ -114,8 +119,7 @@ final class HTTP2ClientStream {
     private func sendHead(endStream: Bool) {
         guard hasUnsentHead else { return }
         hasUnsentHead = false
-        sendBlock(status: status, lines: head, endStream: endStream)
-        head = []
+        sendBlock(status: status, endStream: endStream)
     }
 
     /// Sends more, as far as windows and the socket allow.

@@ -44,8 +44,7 @@ struct RequestHeadComposer {
         self.deadline = deadline
     }
 
-    mutating func compose(into bytes: inout [UInt8]) {
-        let head = client.parser.head
+    mutating func compose(_ head: borrowing HTTPRequestHead, into bytes: inout WireBuffer) {
         let source = head.fields.bytes
         appendLine(head, source, &bytes)
         bytes.append(contentsOf: identity.hostLine)
@@ -54,39 +53,47 @@ struct RequestHeadComposer {
             to: &bytes, keepsAuthorization: !ownsKeys && identity.credentialLine == nil,
             isRequest: true)
         if let line = identity.credentialLine { bytes.append(contentsOf: line) }
-        append("X-Forwarded-For: ", to: &bytes)
+        bytes.append("X-Forwarded-For: ")
         if let before = kinds.forwardedFor {
-            bytes.append(contentsOf: source[before])
-            append(", ", to: &bytes)
+            bytes.append(before, of: source)
+            bytes.append(", ")
         }
         bytes.append(contentsOf: client.address)
-        append(
-            client.isEncrypted ? "\r\nX-Forwarded-Proto: https" : "\r\nX-Forwarded-Proto: http",
-            to: &bytes)
-        if let host = kinds.host {
-            append("\r\nX-Forwarded-Host: ", to: &bytes)
-            bytes.append(contentsOf: source[host])
-        }
-        append("\r\nX-Request-Id: ", to: &bytes)
-        if let given = kinds.requestID {
-            bytes.append(contentsOf: source[given])
+        if client.isEncrypted {
+            bytes.append("\r\nX-Forwarded-Proto: https")
         } else {
-            TraceContext.append(client.exchange.requestID, to: &bytes)
+            bytes.append("\r\nX-Forwarded-Proto: http")
         }
-        appendTrace(kinds.traceParent, source, &bytes)
+        if let host = kinds.host {
+            bytes.append("\r\nX-Forwarded-Host: ")
+            bytes.append(host, of: source)
+        }
+        bytes.append("\r\nX-Request-Id: ")
+        if let given = kinds.requestID {
+            bytes.append(given, of: source)
+        } else {
+            bytes.append(hexadecimal: client.exchange.requestID)
+        }
+        // The client's trace goes on; without one, one begins here.
+        bytes.append("\r\ntraceparent: ")
+        client.trace(kinds.traceParent, source).append(to: &bytes)
         if let left = deadline.remaining(at: now) {
             appendTimeout(left, &bytes)
         }
         appendFraming(head, &bytes)
-        append("\r\n\r\n", to: &bytes)
+        bytes.append("\r\n\r\n")
     }
 
     private func appendLine(
-        _ head: HTTPRequestHead, _ source: [UInt8], _ bytes: inout [UInt8]
+        _ head: borrowing HTTPRequestHead, _ source: [UInt8], _ bytes: inout WireBuffer
     ) {
-        for byte in source {
-            bytes.append(byte)
-            if byte == 0x20 { break }
+        if head.method == .post {
+            bytes.append("POST ")
+        } else {
+            for byte in source {
+                bytes.append(byte)
+                if byte == 0x20 { break }
+            }
         }
         bytes.append(contentsOf: identity.pathPrefix)
         let target = head.forwardedTarget
@@ -94,35 +101,29 @@ struct RequestHeadComposer {
             let name = client.exchange.modelName
         {
             let start = target.lowerBound + "/v2/models/".utf8.count
-            bytes.append(contentsOf: source[target.lowerBound..<start])
-            bytes.append(contentsOf: rename.name.utf8)
-            bytes.append(contentsOf: source[(start + name.utf8.count)..<target.upperBound])
+            bytes.append(target.lowerBound..<start, of: source)
+            bytes.append(text: rename.name)
+            bytes.append((start + name.utf8.count)..<target.upperBound, of: source)
         } else {
-            bytes.append(contentsOf: source[target])
+            bytes.append(target, of: source)
         }
-        append(" HTTP/1.1\r\n", to: &bytes)
+        bytes.append(" HTTP/1.1\r\n")
     }
 
-    private func appendTimeout(_ left: Duration, _ bytes: inout [UInt8]) {
+    private func appendTimeout(_ left: Duration, _ bytes: inout WireBuffer) {
         if client.exchange.isGRPC {
-            append("\r\ngrpc-timeout: ", to: &bytes)
-            bytes.append(contentsOf: GRPCTimeout.text(max(left, .microseconds(1))).utf8)
+            bytes.append("\r\ngrpc-timeout: ")
+            bytes.append(text: GRPCTimeout.text(max(left, .microseconds(1))))
             return
         }
-        append("\r\nX-Request-Timeout: ", to: &bytes)
-        bytes.append(contentsOf: String(max(left.nanosecondsSaturating / 1_000_000, 1)).utf8)
-        append("ms", to: &bytes)
+        bytes.append("\r\nX-Request-Timeout: ")
+        bytes.append(decimal: Int(max(left.nanosecondsSaturating / 1_000_000, 1)))
+        bytes.append("ms")
     }
 
-    /// The client's trace goes on; without one, one begins here.
-    private func appendTrace(
-        _ given: Range<Int>?, _ source: [UInt8], _ bytes: inout [UInt8]
+    private mutating func appendFraming(
+        _ head: borrowing HTTPRequestHead, _ bytes: inout WireBuffer
     ) {
-        append("\r\ntraceparent: ", to: &bytes)
-        client.trace(given.map { source[$0] }).append(to: &bytes)
-    }
-
-    private mutating func appendFraming(_ head: HTTPRequestHead, _ bytes: inout [UInt8]) {
         var length =
             client.exchange.isBodyComplete ? client.exchange.bodyBytes : head.contentLength
         if let rename, rename.isInMessages { length = nil }
@@ -131,19 +132,14 @@ struct RequestHeadComposer {
         }
         guard let length else {
             isChunked = true
-            append("\r\nTransfer-Encoding: chunked", to: &bytes)
+            bytes.append("\r\nTransfer-Encoding: chunked")
             return
         }
         let isNeeded =
             length > 0 || head.method == .post || head.method == .put || head.method == .patch
         guard isNeeded else { return }
-        append("\r\nContent-Length: ", to: &bytes)
-        bytes.append(contentsOf: String(length).utf8)
-    }
-
-    private func append(_ text: StaticString, to bytes: inout [UInt8]) {
-        unsafe bytes.append(
-            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        bytes.append("\r\nContent-Length: ")
+        bytes.append(decimal: length)
     }
 }
 

@@ -32,7 +32,7 @@ final class LoopMetrics {
     private(set) var versions: [VersionLabel: VersionCounters] = [:]
     /// By number, in the runtime that is in force.
     @safe @exclusivity(unchecked) private var cache: [VersionCounters?] = []
-    @safe @exclusivity(unchecked) private var cachedFor: ObjectIdentifier?
+    @safe @exclusivity(unchecked) private var cachedFor: UInt64?
 
     struct VersionLabel: Hashable, Sendable {
         var model: String
@@ -50,8 +50,8 @@ final class LoopMetrics {
         guard let runtime, version >= 0 else {
             return named(VersionLabel(model: "none", version: "none"))
         }
-        if cachedFor != ObjectIdentifier(runtime) {
-            cachedFor = ObjectIdentifier(runtime)
+        if cachedFor != runtime.serial {
+            cachedFor = runtime.serial
             cache = Array(repeating: nil, count: runtime.snapshot.tables.versions.count)
         }
         if let known = cache[version] { return known }

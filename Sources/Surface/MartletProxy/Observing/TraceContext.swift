@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletWire
+
 /// Where a request stands in a trace (W3C Trace Context, version 00): what its client said, or a
 /// trace that begins here.
 struct TraceContext: Equatable {
@@ -58,20 +60,12 @@ struct TraceContext: Equatable {
     }
 
     /// `traceparent` for the next hop.
-    func append(to bytes: inout [UInt8]) {
-        bytes.append(contentsOf: [0x30, 0x30, 0x2D])
-        TraceContext.append(high, to: &bytes)
-        TraceContext.append(low, to: &bytes)
-        bytes.append(0x2D)
-        TraceContext.append(span, to: &bytes)
-        bytes.append(contentsOf: [0x2D, 0x30, isSampled ? 0x31 : 0x30])
-    }
-
-    static func append(_ value: UInt64, to bytes: inout [UInt8]) {
-        let digits: StaticString = "0123456789abcdef"
-        for place in 0..<16 {
-            let digit = Int(truncatingIfNeeded: value >> UInt64(60 - 4 * place)) & 15
-            unsafe bytes.append(digits.utf8Start[digit])
-        }
+    func append(to bytes: inout WireBuffer) {
+        bytes.append("00-")
+        bytes.append(hexadecimal: high)
+        bytes.append(hexadecimal: low)
+        bytes.append("-")
+        bytes.append(hexadecimal: span)
+        bytes.append(isSampled ? "-01" : "-00")
     }
 }

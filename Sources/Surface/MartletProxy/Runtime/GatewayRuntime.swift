@@ -3,6 +3,8 @@
 
 internal import MartletBase
 internal import MartletGateway
+internal import MartletResilience
+internal import Synchronization
 
 /// A routing snapshot with everything live that belongs to it. What a change of the configuration
 /// leaves as it is (endpoints, pools, limits) is taken over from the runtime before, with its
@@ -18,6 +20,10 @@ final class GatewayRuntime: Sendable {
         case user(header: [UInt8])
     }
 
+    /// No other runtime of this process has it, not even one that takes its place in memory.
+    let serial = GatewayRuntime.serials.add(1, ordering: .relaxed).newValue
+    private static let serials = Atomic<UInt64>(0)
+
     let snapshot: RoutingSnapshot
     let access: AccessTable
     let upstreams: [UpstreamIdentity]
@@ -27,6 +33,13 @@ final class GatewayRuntime: Sendable {
     /// Whether rules ask for members of the body other than the model.
     let needsBody: Bool
     let keyLimiters: [Limiter?]
+    /// By key, for callers that a token says nothing more of: the tenant's limits, and how urgent
+    /// their requests are.
+    let keyTenantLimiters: [Limiter?]
+    let keyPriorities: [RequestPriority]
+    let keyNeverExpires: [Bool]
+    /// By version: nothing is kept, compared or asked of others for its model's requests.
+    let isPlain: [Bool]
     /// By name.
     let tenantLimiters: [String: Limiter]
     let modelLimiters: [Limiter?]
@@ -81,8 +94,19 @@ final class GatewayRuntime: Sendable {
             previous?.tokenKeys.first { $0.source == issuer.source } ?? TokenKeys(issuer)
         }
         caches = GatewayRuntime.caches(tables, previous)
-        (keyLimiters, tenantLimiters, modelLimiters) = GatewayRuntime.limiters(
-            tables, previous, now)
+        let (byKey, byTenant, byModel) = GatewayRuntime.limiters(tables, previous, now)
+        (keyLimiters, tenantLimiters, modelLimiters) = (byKey, byTenant, byModel)
+        let access = access
+        keyTenantLimiters = access.keys.map { key in key.tenant.flatMap { byTenant[$0] } }
+        keyNeverExpires = access.keys.map { $0.expires == nil }
+        isPlain = tables.versions.map { version in
+            let model = tables.models[version.model]
+            return model.cache == nil && model.cascade == nil && model.shadow == nil
+                && model.semanticCache == nil
+        }
+        keyPriorities = access.keys.map { key in
+            key.priority ?? key.tenant.flatMap { access.tenantPriorities[$0] } ?? .normal
+        }
     }
 
     private static func sources(_ tables: RoutingTables) -> [Source] {

@@ -180,7 +180,7 @@ final class PoolRuntime: Sendable {
                 member,
                 health.isWell && !health.isDraining && health.restsUntil <= now
                     && !state.outliers.isEjected(member)
-                    && state.breakers[member].isReady(at: now),
+                    && state.breakers[member].isReadyInPlace(at: now),
                 at: now)
         }
         guard let member = state.pool.pick(choice, tried: tried, at: now, using: &random),

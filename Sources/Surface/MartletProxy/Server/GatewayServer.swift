@@ -143,6 +143,7 @@ public final class GatewayServer: Service {
             }
             shared.variants.start(on: first.eventLoop)
             shared.comparisons.start(on: first.eventLoop, shared.logger)
+            first.eventLoop.scheduleTask(in: .seconds(1)) { _ = ProgramPages.releaseCode() }
         }
     }
 

@@ -28,6 +28,7 @@ class HTTP2Link: ChannelDuplexHandler {
     @safe @exclusivity(unchecked) private var isInBurst = false
     @safe @exclusivity(unchecked) private var isFlushScheduled = false
     @safe @exclusivity(unchecked) private var closesWhenSent = false
+    @safe @exclusivity(unchecked) private(set) var block: [UInt8] = []
     private let isEncrypted: Bool
     private let time = SystemTime()
 
@@ -181,6 +182,25 @@ class HTTP2Link: ChannelDuplexHandler {
     /// Whether streams may give more to the machine.
     var hasRoom: Bool { waitingBytes + http.output.count < HTTP2Link.waitingBytesMax }
 
+    /// Sends a header block that `write` puts together.
+    func sendBlock(
+        on stream: HTTP2StreamRef, endStream: Bool,
+        _ write: (inout HPACKEncoder, inout [UInt8]) -> Void
+    ) {
+        // A block that is made and not sent would leave the peer's table behind.
+        guard http.isOpen(stream) else { return }
+        makeBlock(write)
+        http.sendHeaders(stream, block, endStream: endStream)
+        outputAdded()
+    }
+
+    /// Puts a header block together in `block`, whose memory is used again.
+    func makeBlock(_ write: (inout HPACKEncoder, inout [UInt8]) -> Void) {
+        block.removeAll(keepingCapacity: block.capacity <= HTTP2Link.keptBytesMax)
+        http.encoder.begin(&block)
+        write(&http.encoder, &block)
+    }
+
     /// The machine's output has grown: it leaves at the end of the burst, or soon.
     func outputAdded() {
         guard !isInBurst, !isFlushScheduled, let context, !isClosed else { return }
@@ -283,10 +303,9 @@ struct HTTP2Outflow {
             let nothing = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
             unsafe link.http.sendData(stream, nothing, endStream: true)
         case .trailers(let lines):
-            var block: [UInt8] = []
-            link.http.encoder.begin(&block)
-            link.http.encoder.append(lines: lines, to: &block)
-            link.http.sendHeaders(stream, block, endStream: true)
+            link.sendBlock(on: stream, endStream: true) { encoder, block in
+                unsafe lines.withUnsafeBytes { unsafe encoder.append(lines: $0, to: &block) }
+            }
         }
         isOver = true
     }

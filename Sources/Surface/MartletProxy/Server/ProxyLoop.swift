@@ -19,7 +19,7 @@ final class ProxyLoop {
     @safe @exclusivity(unchecked) var state: any SharedState = InProcessState()
     private var redis: RedisLink?
     /// Heads and pieces of bodies are put together here; empty between events.
-    @safe @exclusivity(unchecked) var scratch: [UInt8] = []
+    @safe @exclusivity(unchecked) var scratch = WireBuffer()
     /// Filled for each decision.
     @safe @exclusivity(unchecked) var routing = RoutingRequest(model: nil, values: [])
     @safe @exclusivity(unchecked) private var cached: GatewayRuntime
@@ -33,13 +33,15 @@ final class ProxyLoop {
         var tenant: String?
     }
     @safe @exclusivity(unchecked) private var accounts: [AccountPlace: UsageAccount] = [:]
-    @safe @exclusivity(unchecked) private var accountsFor: ObjectIdentifier?
+    /// The same by key and version, where few enough can be.
+    @safe @exclusivity(unchecked) private var accountTable: [UsageAccount?] = []
+    @safe @exclusivity(unchecked) private var accountsFor: UInt64?
     private struct FeedbackPlace: Hashable {
         var version: Int
         var isPart: Bool
     }
     private var feedbackTargets: [FeedbackPlace: FeedbackDesk.Target] = [:]
-    private var feedbackTargetsFor: ObjectIdentifier?
+    private var feedbackTargetsFor: UInt64?
     @safe @exclusivity(unchecked) private var realSecondsAt: Int64 = .min
     @safe @exclusivity(unchecked) private var realSeconds: Int64 = 0
 
@@ -118,10 +120,15 @@ final class ProxyLoop {
     func account(
         _ key: Int?, _ version: Int, tenant: String? = nil, _ runtime: GatewayRuntime
     ) -> UsageAccount {
-        if accountsFor != ObjectIdentifier(runtime) {
-            accountsFor = ObjectIdentifier(runtime)
+        if accountsFor != runtime.serial {
+            accountsFor = runtime.serial
             accounts.removeAll(keepingCapacity: true)
+            let count = (runtime.access.keys.count + 1) * runtime.isPlain.count
+            accountTable = Array(repeating: nil, count: count <= 4_096 ? count : 0)
         }
+        let number = ((key ?? -1) + 1) * runtime.isPlain.count + version
+        let isInTable = tenant == nil && number < accountTable.count
+        if isInTable, let known = accountTable[number] { return known }
         let place = AccountPlace(key: key ?? -1, version: version, tenant: tenant)
         if let known = accounts[place] { return known }
         let tables = runtime.snapshot.tables
@@ -133,6 +140,7 @@ final class ProxyLoop {
                 version: tables.versions[version].label),
             price: tables.versions[version].price)
         accounts[place] = found
+        if isInTable { accountTable[number] = found }
         return found
     }
 
@@ -141,8 +149,8 @@ final class ProxyLoop {
         _ version: Int, _ delivery: RoutingTables.Delivery?, _ isCanary: Bool,
         _ runtime: GatewayRuntime
     ) -> FeedbackDesk.Target {
-        if feedbackTargetsFor != ObjectIdentifier(runtime) {
-            feedbackTargetsFor = ObjectIdentifier(runtime)
+        if feedbackTargetsFor != runtime.serial {
+            feedbackTargetsFor = runtime.serial
             feedbackTargets.removeAll(keepingCapacity: true)
         }
         let place = FeedbackPlace(version: version, isPart: delivery != nil)

@@ -19,6 +19,9 @@ final class HTTP2UpstreamLink: HTTP2Link {
     @safe @exclusivity(unchecked) private(set) var idleSince: MonotonicInstant
     @safe @exclusivity(unchecked) private var answers = HTTPResponseParser()
 
+    /// An answer's head as HTTP/1.1 writes it.
+    @safe @exclusivity(unchecked) private var text: [UInt8] = []
+
     private static let freeMax = 128
 
     init(_ owner: UpstreamConnections, _ identity: UpstreamIdentity) {
@@ -55,11 +58,11 @@ final class HTTP2UpstreamLink: HTTP2Link {
         _ stream: HTTP2UpstreamStream, _ head: HTTPRequestHead, endStream: Bool
     ) -> HTTP2StreamRef? {
         guard !isClosed, http.canOpen else { return nil }
-        var block: [UInt8] = []
-        http.encoder.append(
-            head, scheme: identity.isEncrypted ? "https" : "http", to: &block)
-        if identity.dialect == .grpc {
-            http.encoder.append("te", "trailers", .remembered, to: &block)
+        makeBlock { encoder, block in
+            encoder.append(head, scheme: identity.isEncrypted ? "https" : "http", to: &block)
+            if identity.dialect == .grpc {
+                encoder.append("te", "trailers", .remembered, to: &block)
+            }
         }
         guard let ref = http.open(block, endStream: endStream, isBodiless: head.method == .head)
         else { return nil }
@@ -93,7 +96,7 @@ final class HTTP2UpstreamLink: HTTP2Link {
         switch event {
         case .response(let ref, let endStream):
             guard let stream = stream(ref) else { return }
-            var text: [UInt8] = []
+            text.removeAll(keepingCapacity: true)
             HTTP2Text.appendResponse(http.fields, endStream: endStream, to: &text)
             stream.take(answer: text, &answers, endStream: endStream)
             stream.tell()

@@ -6,9 +6,8 @@ internal import MartletWire
 internal import NIOCore
 
 /// An HTTP/1.1 connection to an upstream.
-final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
+final class PlainUpstreamConnection: UpstreamConnection, ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let pool: UpstreamConnections
@@ -22,7 +21,10 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
     @safe @exclusivity(unchecked) private var isRequestSent = false
     /// Reading stands still while the client is behind.
     @safe @exclusivity(unchecked) private var isHeld = false
-    @safe @exclusivity(unchecked) private var isReadHeld = false
+    /// Bytes that have come and wait their turn.
+    @safe @exclusivity(unchecked) private var unread = 0
+    /// The channel takes writes.
+    @safe @exclusivity(unchecked) private var isActive = false
     @safe @exclusivity(unchecked) private var isClosed = false
 
     init(_ pool: UpstreamConnections) {
@@ -49,7 +51,7 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
 
     override func send(_ bytes: UnsafeRawBufferPointer) {
         guard let context, !isClosed else { return }
-        let mustWrite = unsafe outlet?.send(bytes, isActive: context.channel.isActive) ?? false
+        let mustWrite = unsafe outlet?.send(bytes, isActive: isActive) ?? false
         if mustWrite { writePiece(context) }
     }
 
@@ -66,12 +68,13 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
     override func hold(_ isHeld: Bool) {
         guard self.isHeld != isHeld else { return }
         self.isHeld = isHeld
-        guard !isHeld else { return }
+        guard !isHeld else { return letRead(false) }
         process()
-        if isReadHeld, !self.isHeld {
-            isReadHeld = false
-            context?.read()
-        }
+        if !self.isHeld { letRead(true) }
+    }
+
+    private func letRead(_ reads: Bool) {
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: reads)
     }
 
     func close() {
@@ -100,6 +103,7 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isActive = context.channel.isActive
         outlet = Outlet(context.channel, isEncrypted: pool.identity.isEncrypted)
     }
 
@@ -109,27 +113,28 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
         outlet = nil
     }
 
+    func channelActive(context: ChannelHandlerContext) {
+        isActive = true
+        context.fireChannelActive()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = unwrapInboundIn(data)
-        if inbound.readableBytes == 0 {
-            inbound = buffer
+        if unread == 0 {
+            inbound = unwrapInboundIn(data)
         } else {
+            var buffer = unwrapInboundIn(data)
             inbound.writeBuffer(&buffer)
         }
-        buffer = ByteBuffer()
+        unread = inbound.readableBytes
         process()
     }
 
-    func read(context: ChannelHandlerContext) {
-        if isHeld {
-            isReadHeld = true
-        } else {
-            context.read()
-        }
-    }
+    /// Nobody behind listens for it.
+    func channelReadComplete(context: ChannelHandlerContext) {}
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosed = true
+        isActive = false
         pool.forget(self)
         isHeld = false
         process()
@@ -160,64 +165,59 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelDuplexHandler {
     private func process() {
         guard !isProcessing else { return }
         isProcessing = true
-        takeApart()
+        // The channel uses its buffer again when nobody else holds it.
+        var buffer = ByteBuffer()
+        swap(&buffer, &inbound)
+        let consumed = unsafe buffer.withUnsafeReadableBytes { unsafe takeApart($0) }
         isProcessing = false
-        if inbound.readableBytes == 0 {
-            inbound = ByteBuffer()
-        } else {
-            inbound.discardReadBytes()
+        if unread > 0 {
+            buffer.moveReaderIndex(forwardBy: consumed)
+            buffer.discardReadBytes()
+            inbound = buffer
         }
         user?.upstreamPaused(self)
     }
 
-    private func takeApart() {
+    /// - Returns: how many bytes of the front are done with.
+    private func takeApart(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var place = 0
         while !isHeld {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[place...])
+            let step: HTTPResponseParser.Step
             do throws(WireError) {
-                switch try step() {
-                case .needMore: return
-                case .interim, .body: break
-                case .head:
-                    hasHead = true
-                    user?.upstreamAnswered(parser.head, self)
-                case .end:
-                    finish()
-                    return
-                }
-                // Whoever asked may have given up in between.
-                if isClosed, user == nil { return }
+                // An idle connection has nothing to say: such bytes are refused.
+                step = try unsafe parser.step(rest)
             } catch {
-                fail(hasHead ? .broken(error.message) : .broken(error.message))
-                return close()
+                fail(.broken(error.message))
+                unread = 0
+                close()
+                return bytes.count
             }
+            place += step.consumed
+            unread = bytes.count - place
+            switch step.event {
+            case .needMore: return place
+            case .interim: break
+            case .body(let range):
+                unsafe user?.upstreamSent(
+                    body: UnsafeRawBufferPointer(rebasing: rest[range]), self)
+            case .head:
+                hasHead = true
+                user?.upstreamAnswered(parser.head, self)
+            case .end:
+                finish()
+                return place
+            }
+            // Whoever asked may have given up in between.
+            if isClosed, user == nil { return place }
         }
-    }
-
-    private func step() throws(WireError) -> HTTPResponseParser.Event {
-        if parser.isIdle {
-            // An idle connection has nothing to say.
-            guard inbound.readableBytes > 0 else { return .needMore }
-            throw WireError(.malformed, "bytes that answer no request")
-        }
-        let outcome = unsafe inbound.withUnsafeReadableBytes {
-            bytes -> Result<HTTPResponseParser.Step, WireError> in
-            do throws(WireError) {
-                let step = try unsafe parser.step(bytes)
-                if case .body(let range) = step.event {
-                    unsafe user?.upstreamSent(
-                        body: UnsafeRawBufferPointer(rebasing: bytes[range]), self)
-                }
-                return .success(step)
-            } catch { return .failure(error) }
-        }
-        let step = try outcome.get()
-        inbound.moveReaderIndex(forwardBy: step.consumed)
-        return step.event
+        return place
     }
 
     private func finish() {
         let isReusable =
             parser.head.keepsAlive && isRequestSent && waitingBytes == 0 && !isClosed
-            && inbound.readableBytes == 0
+            && unread == 0
         let user = user
         self.user = nil
         served += 1

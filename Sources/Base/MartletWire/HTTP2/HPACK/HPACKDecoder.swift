@@ -7,7 +7,7 @@ package struct HPACKDecoder: Sendable {
 
     /// - Parameter tableBytesMax: what our SETTINGS_HEADER_TABLE_SIZE says.
     package init(tableBytesMax: Int = 4_096) {
-        table = HPACKTable(limit: tableBytesMax)
+        table = HPACKTable(limit: tableBytesMax, isSearched: false)
     }
 
     /// Stays the same as long as equal blocks mean equal fields.

@@ -51,15 +51,21 @@ package struct HPACKEncoder: Sendable {
     package mutating func append(
         _ name: String, _ value: String, _ indexing: Indexing = .plain, to block: inout [UInt8]
     ) {
-        append(Array(name.utf8)[...], Array(value.utf8)[...], indexing, to: &block)
+        var (name, value) = (name, value)
+        name.withUTF8 { name in
+            value.withUTF8 { value in
+                unsafe append(
+                    UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(value), indexing,
+                    to: &block)
+            }
+        }
     }
 
     package mutating func append(
-        _ name: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>, _ indexing: Indexing,
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ indexing: Indexing,
         to block: inout [UInt8]
     ) {
-        let (name, value) = (Array(name), Array(value))
-        let found = table.find(name, value)
+        let found = unsafe table.find(name, value)
         if let index = found.field, indexing != .never {
             return HPACKEncoder.integer(index, prefixBits: 7, flags: 0x80, to: &block)
         }
@@ -72,23 +78,22 @@ package struct HPACKEncoder: Sendable {
             }
         HPACKEncoder.integer(
             found.name ?? found.field ?? 0, prefixBits: prefixBits, flags: flags, to: &block)
-        if found.name == nil, found.field == nil { string(name, to: &block) }
-        string(value, to: &block)
-        if indexing == .remembered {
-            table.insert(HPACKTable.Entry(name + value, nameCount: name.count))
-        }
+        if found.name == nil, found.field == nil { unsafe string(name, to: &block) }
+        unsafe string(value, to: &block)
+        if indexing == .remembered { table.insert(unsafe HPACKTable.Entry(name, value)) }
     }
 
-    private func string(_ bytes: [UInt8], to block: inout [UInt8]) {
+    private func string(_ bytes: UnsafeRawBufferPointer, to block: inout [UInt8]) {
         if isHuffmanUsed {
-            let count = HuffmanCode.byteCount(bytes)
-            if count < bytes.count {
+            let plain = unsafe [UInt8](bytes)
+            let count = HuffmanCode.byteCount(plain)
+            if count < plain.count {
                 HPACKEncoder.integer(count, prefixBits: 7, flags: 0x80, to: &block)
-                return HuffmanCode.encode(bytes, to: &block)
+                return HuffmanCode.encode(plain, to: &block)
             }
         }
         HPACKEncoder.integer(bytes.count, prefixBits: 7, flags: 0, to: &block)
-        block.append(contentsOf: bytes)
+        unsafe block.append(contentsOf: bytes)
     }
 
     private static func integer(

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Martlet, the AI platform in one Swift binary.
+
+internal import CMartletPlatform
+
+/// The program's own pages in memory.
+package enum ProgramPages {
+    /// Hands back the code and constants that only start-up has used: a server's resident memory
+    /// is then what serving touches. What is used again is mapped again from the file cache, at
+    /// the cost of a page fault each.
+    /// - Returns: bytes of code and constants that the program and its libraries have.
+    @discardableResult
+    package static func releaseCode() -> Int { martlet_release_code() }
+}
