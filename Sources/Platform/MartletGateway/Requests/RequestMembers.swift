@@ -49,7 +49,8 @@ package struct RequestMembers: Sendable {
         summary.hasModel = summary.modelRange != nil
         if let range = summary.modelRange, range.count == known.count {
             unsafe scanner.withText(Place.model) { name in
-                summary.isKnownModel = unsafe name.count == known.count
+                summary.isKnownModel =
+                    unsafe name.count == known.count
                     && known.withUnsafeBytes { known in
                         guard let one = name.baseAddress, let other = known.baseAddress else {
                             return false

@@ -98,8 +98,7 @@ extension ClientConnection {
     }
 
     private func isAllowed(_ model: Int, _ runtime: GatewayRuntime) -> Bool {
-        if let key = exchange.key, let own = runtime.access.keys[key].models, !own.contains(model)
-        {
+        if let key = exchange.key, let own = runtime.access.keys[key].models, !own.contains(model) {
             return false
         }
         return exchange.identity?.models?.contains(model) ?? true
