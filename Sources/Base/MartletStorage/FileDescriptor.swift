@@ -21,7 +21,10 @@ struct FileDescriptor: ~Copyable {
     }
 
     /// The size of a regular file; throws for anything else.
-    func regularFileSize() throws(StorageError) -> Int {
+    func regularFileSize() throws(StorageError) -> Int { try regularFileStamp().byteCount }
+
+    /// The stamp of a regular file; throws for anything else.
+    func regularFileStamp() throws(StorageError) -> FileStamp {
         var status = stat()
         guard unsafe fstat(number, &status) == 0 else {
             throw .system("inspect", path: path, errno: errno)
@@ -31,7 +34,7 @@ struct FileDescriptor: ~Copyable {
                 code: .notARegularFile, path: path,
                 message: "open '\(path)': it is not a regular file")
         }
-        return Int(status.st_size)
+        return FileStamp(status)
     }
 }
 

@@ -6,13 +6,20 @@ internal import Glibc
 /// A file that is written beside its place and takes it whole, by one rename, or not at all.
 ///
 /// Readers see the old contents or the new ones. What is not committed is gone when the value is.
-public struct FileReplacement: ~Copyable {
+@safe public struct FileReplacement: ~Copyable {
     public let path: String
     /// Where the contents lie until they are committed.
     public let temporaryPath: String
     public private(set) var byteCount = 0
     private let number: Int32
     private var isCommitted = false
+    /// What is not written yet: the file's last bytes.
+    private var waiting: UnsafeMutableRawBufferPointer
+    private var waitingCount = 0
+
+    /// Large files are written in pieces of large pages: file systems that can then keep them on
+    /// such pages, and mappings of them are cheaper to read.
+    private static let pieceByteCount = 2 << 20
 
     /// Creates the new file, readable by this user alone, in the folder of `path`.
     public init(path: String) throws(StorageError) {
@@ -22,19 +29,43 @@ public struct FileReplacement: ~Copyable {
         guard number >= 0 else { throw .system("create beside", path: path, errno: errno) }
         _ = fcntl(number, F_SETFD, FD_CLOEXEC)
         self.number = number
+        unsafe waiting = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         temporaryPath = String(
             decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     deinit {
+        unsafe waiting.deallocate()
         close(number)
         if !isCommitted { _ = unsafe unlink(temporaryPath) }
     }
 
     /// Adds bytes at the end.
     public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
-        try unsafe write(bytes, at: byteCount)
-        byteCount += bytes.count
+        if unsafe waiting.isEmpty {
+            unsafe waiting = .allocate(
+                byteCount: FileReplacement.pieceByteCount, alignment: 4096)
+        }
+        var done = 0
+        while done < bytes.count {
+            let count = unsafe min(bytes.count - done, waiting.count - waitingCount)
+            let room = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: waiting[waitingCount..<waitingCount + count])
+            unsafe room.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes[done..<done + count]))
+            waitingCount += count
+            byteCount += count
+            done += count
+            if unsafe waitingCount == waiting.count { try flush() }
+        }
+    }
+
+    /// Writes what waits, so that the file at `temporaryPath` has all that was added.
+    public mutating func flush() throws(StorageError) {
+        guard waitingCount > 0 else { return }
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: waiting[..<waitingCount])
+        try unsafe write(rest, at: byteCount - waitingCount)
+        waitingCount = 0
     }
 
     /// Adds zeros until the size is a multiple of `alignment`.
@@ -53,12 +84,16 @@ public struct FileReplacement: ~Copyable {
         _ bytes: UnsafeRawBufferPointer, at offset: Int
     ) throws(StorageError) {
         precondition(offset >= 0 && offset + bytes.count <= byteCount, "outside the file")
+        try flush()
         try unsafe write(bytes, at: offset)
     }
 
     /// Puts the file in its place, contents first.
-    public mutating func commit() throws(StorageError) {
-        guard fdatasync(number) == 0, unsafe rename(temporaryPath, path) == 0 else {
+    /// - Parameter durably: waits for the disk, so that after a loss of power the file is the old
+    ///   or the new one. Without it a torn file may be found: for caches that check what they read.
+    public mutating func commit(durably: Bool = true) throws(StorageError) {
+        try flush()
+        guard !durably || fdatasync(number) == 0, unsafe rename(temporaryPath, path) == 0 else {
             throw .system("replace", path: path, errno: errno)
         }
         isCommitted = true

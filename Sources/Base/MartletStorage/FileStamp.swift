@@ -33,6 +33,10 @@ public struct FileStamp: Hashable, Sendable {
                 code: .notARegularFile, path: path,
                 message: "inspect '\(path)': it is not a regular file")
         }
+        self.init(status)
+    }
+
+    init(_ status: stat) {
         self.init(
             device: UInt64(status.st_dev), node: UInt64(status.st_ino),
             byteCount: Int(status.st_size), modified: FileStamp.nanoseconds(status.st_mtim),

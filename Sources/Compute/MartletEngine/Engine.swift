@@ -63,6 +63,8 @@ public struct EngineOptions: Sendable {
     public var engine: EngineChoice?
     /// Where compiled models are kept between processes; nil keeps none.
     public var planCache: PlanCacheOptions?
+    /// Tells apart what is packed of one model's files in different ways.
+    package var weightForm = ""
     /// Is told what deserves a line in the log: a stored plan that was refused, with the reason.
     public var note: (@Sendable (String) -> Void)?
 

@@ -47,7 +47,8 @@ public struct NativeEngine: Engine {
             return try prepare(
                 importer.graph(path: path), options: options, .onnxFile(path: path))
         }
-        let store = PlanStore(cache: cache, operators: operators, options: options)
+        let store = PlanStore(
+            folder: StoreFolder(cache: cache), operators: operators, options: options)
         switch store.find(path) {
         case .session(let session): return session
         case .nothing: break
@@ -117,8 +118,10 @@ public struct NativeEngine: Engine {
     /// The passes in their order; some run more than once.
     public var passNames: [String] { passes(EngineOptions()).passes.map(\.name) }
 
-    private func prepare(
-        _ source: Graph, options: EngineOptions, _ origin: ModelSource
+    /// - Parameter stored: weights that were packed before.
+    func prepare(
+        _ source: Graph, options: EngineOptions, _ origin: ModelSource,
+        stored: StoredWeightFile? = nil
     ) throws -> NativeSession {
         if let violation = source.verify().first {
             throw EngineError(.invalidModel, "graph '\(source.name)': \(violation)")
@@ -132,7 +135,7 @@ public struct NativeEngine: Engine {
         letGoOfFiles(graph)
         let session = try NativeSession(
             graph: graph, signature: signature, operators: operators, options: options,
-            precisions: report)
+            weights: stored?.forms(in: graph) ?? [], precisions: report)
         try session.warmUp()
         return session
     }

@@ -22,6 +22,42 @@ struct MappedFileTests {
         #expect(region.copied() == Array(0..<100))
     }
 
+    @Test("large pages change nothing but speed", arguments: [1, 4096, 3 << 20])
+    func largePages(count: Int) throws {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        folder.write("a", bytes)
+        let file = try MappedFile(path: folder.full("a"), largePages: true)
+        #expect(file.region.copied() == bytes)
+        let stamp = try FileStamp(path: folder.full("a"))
+        #expect(file.stamp == stamp)
+        #expect(throws: StorageError.self) {
+            try MappedFile(path: folder.full("missing"), largePages: true)
+        }
+    }
+
+    @Test("a replacement is whole, whatever the sizes of its pieces, and seen only when committed")
+    func replacement() throws {
+        let path = folder.full("new")
+        var expected: [UInt8] = []
+        var file = try FileReplacement(path: path)
+        for count in [5, 3 << 20, 0, 1, 2 << 20, 100] {
+            let piece = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ count) }
+            try unsafe piece.withUnsafeBytes { try unsafe file.append($0) }
+            expected += piece
+        }
+        try file.pad(to: 4096)
+        expected += [UInt8](repeating: 0, count: (4096 - expected.count % 4096) % 4096)
+        #expect(file.byteCount == expected.count)
+        let patch: [UInt8] = [1, 2, 3]
+        for place in [0, expected.count - 3] {
+            try unsafe patch.withUnsafeBytes { try unsafe file.overwrite($0, at: place) }
+            expected.replaceSubrange(place..<place + 3, with: patch)
+        }
+        #expect(!FileSystem.exists(path))
+        try file.commit(durably: false)
+        #expect(try FileSystem.readAll(path, limit: 1 << 24) == expected)
+    }
+
     @Test("advice is taken for any range")
     func advise() throws {
         folder.write("a", [UInt8](repeating: 7, count: 10_000))

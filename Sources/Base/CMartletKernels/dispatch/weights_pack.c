@@ -26,6 +26,19 @@ typedef struct {
 
 static uint16_t half_bits(const uint8_t *x) { return (uint16_t)(x[0] | x[1] << 8); }
 
+typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
+
+static bytes16 load16(const uint8_t *x) {
+    bytes16 y;
+    memcpy(&y, x, 16);
+    return y;
+}
+
+static void store32(uint8_t *q, bytes16 low, bytes16 high) {
+    memcpy(q, &low, 16);
+    memcpy(q + 16, &high, 16);
+}
+
 static void read_32(martlet_weights type, const uint8_t *x, group *g) {
     int has_least = type == MARTLET_WEIGHTS_Q4_1 || type == MARTLET_WEIGHTS_Q5_1;
     int has_fifth = type == MARTLET_WEIGHTS_Q5_0 || type == MARTLET_WEIGHTS_Q5_1;
@@ -33,7 +46,7 @@ static void read_32(martlet_weights type, const uint8_t *x, group *g) {
     g->least = has_least ? half_bits(x + 2) : 0;
     const uint8_t *q = x + (has_least ? 4 : 2);
     if (type == MARTLET_WEIGHTS_Q8_0) {
-        for (int i = 0; i < 32; i++) g->q[i] = q[i] ^ 0x80;
+        store32(g->q, load16(q) ^ 0x80, load16(q + 16) ^ 0x80);
         return;
     }
     uint32_t fifth = 0;
@@ -41,21 +54,28 @@ static void read_32(martlet_weights type, const uint8_t *x, group *g) {
         memcpy(&fifth, q, 4);
         q += 4;
     }
-    for (int i = 0; i < 16; i++) {
-        g->q[i] = (uint8_t)((q[i] & 15) | (fifth >> i & 1) << 4);
-        g->q[i + 16] = (uint8_t)(q[i] >> 4 | (fifth >> (i + 16) & 1) << 4);
+    bytes16 both = load16(q);
+    store32(g->q, both & 15, both >> 4);
+    for (int i = 0; has_fifth && i < 32; i++) g->q[i] |= (uint8_t)((fifth >> i & 1) << 4);
+}
+
+static void read_six(const uint8_t *x, int i, group *g) {
+    const uint8_t *low = x + i / 4 * 64 + i % 2 * 32, *high = x + 128 + i / 4 * 32;
+    bytes16 parts[2];
+    for (int h = 0; h < 2; h++) {
+        bytes16 nibbles = load16(low + 16 * h);
+        bytes16 bits = load16(high + 16 * h) >> (uint8_t)(2 * (i % 4)) & 3;
+        parts[h] = (i % 4 < 2 ? nibbles & 15 : nibbles >> 4) | bits << 4;
     }
+    store32(g->q, parts[0], parts[1]);
+    g->scale = x[192 + 2 * i];
+    g->minimum = x[193 + 2 * i];
+    g->d = half_bits(x + 208);
 }
 
 static void read_k(martlet_weights type, const uint8_t *x, int i, group *g) {
     if (type == MARTLET_WEIGHTS_Q6_K) {
-        const uint8_t *low = x + i / 4 * 64 + i % 2 * 32, *high = x + 128 + i / 4 * 32;
-        for (int j = 0; j < 32; j++)
-            g->q[j] = (uint8_t)((i % 4 < 2 ? low[j] & 15 : low[j] >> 4) |
-                                (high[j] >> (2 * (i % 4)) & 3) << 4);
-        g->scale = x[192 + 2 * i];
-        g->minimum = x[193 + 2 * i];
-        g->d = half_bits(x + 208);
+        read_six(x, i, g);
         return;
     }
     g->d = half_bits(x);
@@ -65,10 +85,13 @@ static void read_k(martlet_weights type, const uint8_t *x, int i, group *g) {
     g->minimum = i < 4 ? s[i + 4] & 63 : (uint8_t)(s[i + 4] >> 4 | (s[i] >> 6) << 4);
     int is_five = type == MARTLET_WEIGHTS_Q5_K;
     const uint8_t *q = x + (is_five ? 48 : 16) + i / 2 * 32;
-    for (int j = 0; j < 32; j++) {
-        g->q[j] = i % 2 ? q[j] >> 4 : q[j] & 15;
-        if (is_five) g->q[j] |= (uint8_t)((x[16 + j] >> i & 1) << 4);
+    bytes16 parts[2];
+    for (int h = 0; h < 2; h++) {
+        bytes16 both = load16(q + 16 * h);
+        parts[h] = i % 2 ? both >> 4 : both & 15;
+        if (is_five) parts[h] |= (load16(x + 16 + 16 * h) >> (uint8_t)i & 1) << 4;
     }
+    store32(g->q, parts[0], parts[1]);
 }
 
 // Floats rounded to 8 bits with an f16 scale, as Q8_0 has them.
@@ -84,24 +107,31 @@ static void round_32(const float *x, group *g) {
     }
 }
 
+// Word i of a row to its lane of vector i.
+static void put_words(const uint8_t *from, int count, int row, uint8_t *to) {
+    for (int i = 0; i < count; i++) memcpy(to + i * 64 + row * 4, from + i * 4, 4);
+}
+
 static void put_values(martlet_weights type, const group *g, int row, uint8_t *to) {
     if (type == MARTLET_WEIGHTS_Q8_0) {
-        for (int i = 0; i < 8; i++) memcpy(to + i * 64 + row * 4, g->q + i * 4, 4);
+        put_words(g->q, 8, row, to);
         return;
     }
-    uint8_t low[16], high[8] = {0};
-    for (int i = 0; i < 16; i++) low[i] = (uint8_t)((g->q[i] & 15) | g->q[i + 16] << 4);
-    for (int i = 0; i < 4; i++) memcpy(to + i * 64 + row * 4, low + i * 4, 4);
+    uint8_t low[16], above[32];
+    bytes16 first = load16(g->q), second = load16(g->q + 16), both = (first & 15) | second << 4;
+    memcpy(low, &both, 16);
+    put_words(low, 4, row, to);
     int64_t bytes = martlet_panel_value_bytes(type);
-    if (bytes == 320) {
-        for (int i = 0; i < 32; i++) high[i % 4] |= (uint8_t)(g->q[i] >> 4 << i / 4);
-        memcpy(to + 256 + row * 4, high, 4);
-    } else if (bytes == 384) {
-        for (int i = 0; i < 32; i++)
-            high[i / 16 * 4 + i % 4] |= (uint8_t)(g->q[i] >> 4 << i / 4 % 4 * 2);
-        memcpy(to + 256 + row * 4, high, 4);
-        memcpy(to + 320 + row * 4, high + 4, 4);
+    if (bytes == 256) return;
+    store32(above, first >> 4, second >> 4);
+    uint32_t high[2] = {0};
+    for (int i = 0; i < 8; i++) {
+        uint32_t quad;
+        memcpy(&quad, above + 4 * i, 4);
+        high[bytes == 384 ? i / 4 : 0] |= quad << (bytes == 384 ? i % 4 * 2 : i);
     }
+    memcpy(to + 256 + row * 4, high, 4);
+    if (bytes == 384) memcpy(to + 320 + row * 4, high + 1, 4);
 }
 
 static void put_scales(martlet_weights type, const group *g, int64_t at, int row, uint8_t *to) {
@@ -128,6 +158,14 @@ static void pack_quantised(const job *j, int64_t panel, uint8_t *to) {
         for (int row = 0; row < martlet_min(16, j->m - row0); row++) {
             const uint8_t *x = j->rows + (row0 + row) * j->row_bytes;
             group g;
+            if (j->type == MARTLET_WEIGHTS_Q4_0) {
+                // Its nibbles are paired as panels pair them.
+                x += at * bytes;
+                g.d = half_bits(x);
+                put_words(x + 2, 4, row, to + martlet_panel_values_at(j->panels, at));
+                put_scales(j->panels, &g, at, row, to + martlet_panel_scales_at(j->panels, at));
+                continue;
+            }
             if (j->type <= MARTLET_WEIGHTS_BF16) {
                 float values[32] = {0};
                 int64_t count = martlet_min(32, j->k - at * 32);
@@ -158,11 +196,14 @@ static void pack_plain(const job *j, int64_t panel, uint8_t *to) {
                 for (int64_t i = 0; i < count; i++) ((float *)to)[(k0 + i) * 16 + row] = values[i];
                 continue;
             }
-            for (int64_t i = k0; i < k0 + count; i++) {
-                int64_t place = j->panels == MARTLET_WEIGHTS_F16
-                                    ? i * 16 + row : (i / 2 * 16 + row) * 2 + i % 2;
-                ((uint16_t *)to)[place] = half_bits(x + 2 * i);
+            if (j->panels == MARTLET_WEIGHTS_F16) {
+                for (int64_t i = k0; i < k0 + count; i++)
+                    ((uint16_t *)to)[i * 16 + row] = half_bits(x + 2 * i);
+                continue;
             }
+            put_words(x + 2 * k0, (int)(count / 2), row, to + k0 * 32);
+            if (count % 2)
+                memcpy(to + (k0 + count - 1) * 32 + row * 4, x + 2 * (k0 + count - 1), 2);
         }
     }
 }

@@ -33,11 +33,7 @@ struct PlanStore {
         case refused(String)
     }
 
-    private static let suffix = ".plan"
-    /// Files of writers that died are removed after this long.
-    private static let abandonedNanoseconds: Int64 = 3_600_000_000_000
-
-    let cache: PlanCacheOptions
+    let folder: StoreFolder
     let operators: OperatorTable
     let options: EngineOptions
 
@@ -109,82 +105,26 @@ struct PlanStore {
         writer.write(session.signature)
         writer.write(forms)
         writer.write(session.graph)
-        let size = writer.spares.byteCount + writer.data.byteCount + writer.output.bytes.count
-        guard size <= cache.byteCountMax else {
-            throw StoredPlanError("\(size) bytes, the cache holds \(cache.byteCountMax)")
-        }
         var key = StoredBytes()
         try StoredPlanKey(
             maker: StoredPlanKey.maker(options),
             sources: sources.enumerated().map { index, source in
-                try StoredPlanKey.source(
-                    path: index == 0 ? FileSystem.realPath(source.path) : source.path,
+                StoredPlanKey.source(
+                    path: try index == 0 ? FileSystem.realPath(source.path) : source.path,
                     file: source.file)
             }
         ).write(to: &key)
-        try FileSystem.makeFolder(cache.folder)
-        try write(writer, key: key.bytes, to: name)
-        evict(except: name)
-    }
-
-    private func write(_ graph: StoredGraphWriter, key: [UInt8], to name: String) throws {
-        var file = try FileReplacement(path: name)
-        let blank = [UInt8](repeating: 0, count: StoredPlanFile.headerByteCount)
-        var ranges: [Range<Int>] = []
-        try unsafe blank.withUnsafeBytes { try unsafe file.append($0) }
-        for bytes in [key, graph.output.bytes] {
-            try file.pad(to: StoredPlanFile.alignment)
-            let start = file.byteCount
-            try unsafe bytes.withUnsafeBytes { try unsafe file.append($0) }
-            ranges.append(start..<file.byteCount)
-        }
-        for pieces in [graph.spares, graph.data] {
-            try file.pad(to: StoredPlanFile.alignment)
-            let start = file.byteCount
-            for (item, offset) in zip(pieces.items, pieces.offsets) {
-                try file.pad(to: TensorStorage.alignment)
-                precondition(file.byteCount == start + offset, "pieces are laid out in order")
-                try unsafe file.append(item.tensor?.bytes ?? item.storage.bytes)
-            }
-            ranges.append(start..<file.byteCount)
-        }
-        let written = try MappedFile(path: file.temporaryPath)
-        let header = unsafe StoredPlanFile.header(written.bytes, sections: ranges) {
-            written.advise(.dontNeed, in: $0)
-        }
-        try unsafe header.withUnsafeBytes { try unsafe file.overwrite($0, at: 0) }
-        try file.commit()
-    }
-
-    /// Removes the least recently used plans until the rest fits.
-    private func evict(except kept: String) {
-        var plans: [(path: String, stamp: FileStamp)] = []
-        for name in (try? FileSystem.list(cache.folder)) ?? [] {
-            let path = PathName.join(cache.folder, name)
-            guard let stamp = try? FileStamp(path: path) else { continue }
-            if name.hasSuffix(PlanStore.suffix) {
-                plans.append((path, stamp))
-            } else if name.contains(PlanStore.suffix + "."),
-                FileStamp.now() - stamp.modified > PlanStore.abandonedNanoseconds
-            {
-                try? FileSystem.removeFile(path)
-            }
-        }
-        var total = plans.reduce(0) { $0 + $1.stamp.byteCount }
-        for plan in plans.sorted(by: { $0.stamp.modified < $1.stamp.modified })
-        where total > cache.byteCountMax && plan.path != kept {
-            try? FileSystem.removeFile(plan.path)
-            total -= plan.stamp.byteCount
-        }
+        try folder.write(
+            key: key.bytes, graph: writer.output.bytes, spares: writer.spares, data: writer.data,
+            to: name)
     }
 
     /// Where the plan of a model lies: one file for each model, precision and choice of passes.
     private func storedPath(of path: String) throws(StorageError) -> String {
-        let choice = [
-            try FileSystem.realPath(path), options.precision.rawValue,
-            options.disabledPasses.sorted().joined(separator: ","),
-        ].joined(separator: "\n")
-        let digest = Digest.sha256(Array(choice.utf8)).hexadecimal
-        return PathName.join(cache.folder, digest.prefix(32) + PlanStore.suffix)
+        folder.path(
+            for: [
+                try FileSystem.realPath(path), options.precision.rawValue,
+                options.disabledPasses.sorted().joined(separator: ","),
+            ], suffix: ".plan")
     }
 }

@@ -28,9 +28,11 @@ package struct StoredPlanFile {
     }
 
     package static let magic = Array("MARTPLAN".utf8)
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
     package static let headerByteCount = 32 + Section.allCases.count * 24
     package static let alignment = 4096
+    /// Where data of more than this begins, so that it can lie on large pages.
+    package static let largeAlignment = 2 << 20
 
     let file: MappedFile
     private let ranges: [Range<Int>]
@@ -38,7 +40,7 @@ package struct StoredPlanFile {
     /// Maps a file and checks every byte of it.
     /// - Throws: `StoredPlanError` saying what is wrong; `StorageError` for the file itself.
     init(path: String) throws {
-        let file = try MappedFile(path: path)
+        let file = try MappedFile(path: path, largePages: true)
         self.file = file
         ranges = try StoredPlanFile.check(file.region) { file.advise(.dontNeed, in: $0) }
     }

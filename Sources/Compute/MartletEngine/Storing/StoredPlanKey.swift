@@ -12,7 +12,8 @@ struct StoredPlanKey {
         /// Nil where the file was so new that a later change might carry the same stamp.
         var stamp: FileStamp?
         var byteCount: Int
-        var digest: Digest
+        /// Nil where nobody is to read the whole file for it.
+        var digest: Digest?
     }
 
     /// A stamp is believed when nothing has touched the file for this long before it was taken:
@@ -41,12 +42,14 @@ struct StoredPlanKey {
         ].joined(separator: "\n")
     }
 
-    static func source(path: String, file: MappedFile) throws(StorageError) -> Source {
-        let stamp = try FileStamp(path: path)
-        let age = FileStamp.now() - max(stamp.modified, stamp.changed)
+    /// - Parameter always: whether the contents' digest is taken even where the stamp will do; it
+    ///   costs a pass over the file, and saves making everything again for a copy of it.
+    static func source(path: String, file: MappedFile, digests always: Bool = true) -> Source {
+        let age = file.opened - max(file.stamp.modified, file.stamp.changed)
+        let stamp = age > settledNanoseconds ? file.stamp : nil
         return Source(
-            path: path, stamp: age > settledNanoseconds ? stamp : nil, byteCount: file.count,
-            digest: digest(of: file))
+            path: path, stamp: stamp, byteCount: file.count,
+            digest: always || stamp == nil ? digest(of: file) : nil)
     }
 
     /// SHA-256 of a file, without keeping its pages.
@@ -69,8 +72,8 @@ struct StoredPlanKey {
     /// differs by its contents.
     static func isSame(_ source: Source, _ file: MappedFile) -> Bool {
         guard file.count == source.byteCount else { return false }
-        if let stamp = source.stamp, (try? FileStamp(path: source.path)) == stamp { return true }
-        return digest(of: file) == source.digest
+        if let stamp = source.stamp, file.stamp == stamp { return true }
+        return source.digest.map { $0 == digest(of: file) } ?? false
     }
 
     // MARK: Writing and reading
@@ -80,7 +83,7 @@ struct StoredPlanKey {
         output.list(sources) { output, source in
             output.text(source.path)
             output.int(source.byteCount)
-            output.raw(source.digest.bytes)
+            output.optional(source.digest) { $0.raw($1.bytes) }
             output.optional(source.stamp) { output, stamp in
                 output.fixed(stamp.device)
                 output.fixed(stamp.node)
@@ -102,15 +105,8 @@ struct StoredPlanKey {
         sources = try input.list { input throws(StoredPlanError) in
             let path = try input.text()
             let byteCount = try input.int()
-            let digits = Array("0123456789abcdef")
-            var hexadecimal = ""
-            for _ in 0..<Digest.byteCount {
-                let byte = try input.fixed(UInt8.self)
-                hexadecimal.append(digits[Int(byte >> 4)])
-                hexadecimal.append(digits[Int(byte & 15)])
-            }
-            guard let digest = Digest(hexadecimal: hexadecimal) else {
-                throw StoredPlanError("a digest cannot be read")
+            let digest = try input.optional { input throws(StoredPlanError) in
+                try StoredPlanKey.digest(&input)
             }
             let stamp = try input.optional { input throws(StoredPlanError) in
                 FileStamp(
@@ -122,5 +118,19 @@ struct StoredPlanKey {
         guard !sources.isEmpty, sources.count <= StoredPlanKey.sourcesMax, input.isAtEnd else {
             throw StoredPlanError("its key cannot be read")
         }
+    }
+
+    private static func digest(_ input: inout StoredReader) throws(StoredPlanError) -> Digest {
+        let digits = Array("0123456789abcdef")
+        var hexadecimal = ""
+        for _ in 0..<Digest.byteCount {
+            let byte = try input.fixed(UInt8.self)
+            hexadecimal.append(digits[Int(byte >> 4)])
+            hexadecimal.append(digits[Int(byte & 15)])
+        }
+        guard let digest = Digest(hexadecimal: hexadecimal) else {
+            throw StoredPlanError("a digest cannot be read")
+        }
+        return digest
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletEngine
 package import MartletFormats
 package import MartletGraph
@@ -11,6 +12,8 @@ package struct DecoderModel: Sendable {
     package let path: String
     package let configuration: DecoderConfiguration
     private let source: Source
+    /// All that the graph is made from, mapped.
+    let files: [MappedFile]
 
     private enum Source: Sendable {
         case safetensors(SafetensorsModel)
@@ -40,9 +43,17 @@ package struct DecoderModel: Sendable {
             if FileSystem.isDirectory(path) {
                 let file = try ConfigFile(path: PathName.join(path, "config.json"))
                 configuration = try DecoderConfiguration(file)
-                source = .safetensors(try SafetensorsModel(path: path))
+                let model = try SafetensorsModel(path: path)
+                source = .safetensors(model)
+                let texts = ["config.json", "model.safetensors.index.json"]
+                    .map { PathName.join(path, $0) }.filter { FileSystem.exists($0) }
+                files =
+                    try texts.map { try MappedFile(path: $0) }
+                    + model.files.compactMap { $0.tensors.first?.bytes.owner as? MappedFile }
             } else {
-                let file = try GGUFFile(MappedFile(path: path).region)
+                let mapped = try MappedFile(path: path)
+                files = [mapped]
+                let file = try GGUFFile(mapped.region)
                 configuration = try DecoderConfiguration(file, path: path)
                 source = .gguf(file)
             }

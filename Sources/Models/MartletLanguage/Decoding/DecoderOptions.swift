@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+package import MartletEngine
+
 /// How a decoder is run.
-public struct DecoderOptions: Sendable, Hashable {
+public struct DecoderOptions: Sendable {
     /// How products are computed.
     public enum Precision: String, Sendable, CaseIterable {
         /// As the weights are stored: blocks meet activations in 8 bits, BF16 meets BF16, F16 and
@@ -19,8 +21,17 @@ public struct DecoderOptions: Sendable, Hashable {
         case float32 = "f32"
         case float16 = "f16"
         case bfloat16 = "bf16"
+        /// Rounded to 8 bits, with an f32 scale for each position of a head.
+        case int8
 
-        var byteCount: Int { self == .float32 ? 4 : 2 }
+        /// Bytes of a position's values of one head.
+        func byteCount(headSize: Int) -> Int {
+            switch self {
+            case .float32: 4 * headSize
+            case .float16, .bfloat16: 2 * headSize
+            case .int8: headSize + 4
+            }
+        }
     }
 
     package var precision: Precision
@@ -39,6 +50,10 @@ public struct DecoderOptions: Sendable, Hashable {
     package var memoryByteCountMax: Int
     /// Threads of a step, the caller's included; nil: the pool's.
     package var threads: Int?
+    /// Where packed weights are kept between processes; nil keeps none.
+    package var planCache: PlanCacheOptions?
+    /// Is told why packed weights that were kept could not be used, or not be kept.
+    package var note: (@Sendable (String) -> Void)?
 
     package init(
         precision: Precision = .stored, cacheType: CacheType = .float16, contextLength: Int? = nil,
@@ -62,7 +77,8 @@ public struct DecoderOptions: Sendable, Hashable {
 
     /// Bytes of one layer's keys, or values, of one block.
     func blockByteCount(_ configuration: DecoderConfiguration) -> Int {
-        configuration.keyValueWidth * DecoderOptions.blockLength * cacheType.byteCount
+        configuration.keyValueHeadCount * DecoderOptions.blockLength
+            * cacheType.byteCount(headSize: configuration.headSize)
     }
 
     /// The panels that weights of a format are packed into, and how rows that meet them are

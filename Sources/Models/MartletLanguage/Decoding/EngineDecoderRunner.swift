@@ -28,10 +28,11 @@ package final class EngineDecoderRunner: DecoderRunner {
         self.options = options
         let graph = try model.makeGraph(options)
         shape = try EngineDecoderRunner.shape(model, options)
-        session = try NativeEngine().load(
-            .graph(graph),
-            options: EngineOptions(
-                memoryBytesMax: options.memoryByteCountMax, threads: options.threads))
+        var engineOptions = EngineOptions(
+            memoryBytesMax: options.memoryByteCountMax, threads: options.threads,
+            planCache: options.planCache, note: options.note)
+        engineOptions.weightForm = "decoder, \(options.precision.rawValue)"
+        session = try NativeEngine().load(graph, from: model.files, options: engineOptions)
         context = try session.makeContext()
         cache = try EngineDecoderRunner.makeCache(configuration, shape, options)
         adapters =

@@ -12,10 +12,16 @@ package typealias LanguageOpener =
 extension ModelLoader {
     /// Decoders on the engine: weights as they are stored, or in int8 where asked for.
     package static let engineLanguage: LanguageOpener = { path, options in
+        try LoadedDecoder.open(path, options: decoderOptions(options))
+    }
+
+    private static func decoderOptions(_ options: EngineOptions) -> DecoderOptions {
         var decoder = DecoderOptions()
         decoder.precision = options.precision == .int8 ? .int8 : .stored
         decoder.memoryByteCountMax = options.memoryBytesMax
-        return try LoadedDecoder.open(path, options: decoder)
+        decoder.planCache = options.planCache
+        decoder.note = options.note
+        return decoder
     }
 
     /// What decoders are served with besides themselves.
@@ -26,6 +32,9 @@ extension ModelLoader {
         package var adapters: [(name: String, folder: String)] = []
         /// The most adapters at a time; 0 for none.
         package var adaptersMax = 0
+        /// What keys and values are kept as, and the most memory for them.
+        package var cacheType = DecoderOptions.CacheType.float16
+        package var cacheByteCountMax = 1 << 30
 
         package init() {}
     }
@@ -33,9 +42,9 @@ extension ModelLoader {
     /// As `engineLanguage`, with what fits of the extras; what does not is noted.
     package static func engineLanguage(_ extras: LanguageExtras) -> LanguageOpener {
         { path, options in
-            var decoder = DecoderOptions()
-            decoder.precision = options.precision == .int8 ? .int8 : .stored
-            decoder.memoryByteCountMax = options.memoryBytesMax
+            var decoder = decoderOptions(options)
+            decoder.cacheType = extras.cacheType
+            decoder.cacheByteCountMax = extras.cacheByteCountMax
             decoder.adaptersMax = max(extras.adaptersMax, extras.adapters.count)
             var language = try LoadedDecoder.open(path, options: decoder)
             if let configuration = language.configuration {

@@ -33,13 +33,23 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "The same seed gives the same answers.")
     var seed: UInt64?
 
+    @Option(help: "Keep packed weights for the next start: on (default), off, or a folder.")
+    var planCache = "on"
+
     func run() async throws {
         let command = self
         try await OwnThread.run { try command.talk() }
     }
 
     private func talk() throws {
-        let language = try LoadedDecoder.open(model)
+        var options = DecoderOptions()
+        if planCache == "on" {
+            // A terminal without a home goes without.
+            options.planCache = try? PlanCacheSetting.options(planCache)
+        } else {
+            options.planCache = try PlanCacheSetting.options(planCache)
+        }
+        let language = try LoadedDecoder.open(model, options: options)
         let text = language.text
         let core = GenerationCore(
             runner: language.runner, tokenizer: text.tokenizer, endTokens: text.endTokens)

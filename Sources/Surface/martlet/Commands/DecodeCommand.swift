@@ -35,11 +35,14 @@ struct DecodeCommand: AsyncParsableCommand {
     @Option(help: "stored, f32 or int8.")
     var precision = "stored"
 
-    @Option(help: "What keys and values are kept as: f32, f16 or bf16.")
+    @Option(help: "What keys and values are kept as: f32, f16, bf16 or int8.")
     var cache = "f16"
 
     @Option(help: "Threads; 0 is all.")
     var threads = 0
+
+    @Option(help: "Keep packed weights: off, on, or a folder.")
+    var planCache = "off"
 
     @Flag(help: "Measure prefill and decoding instead.")
     var bench = false
@@ -72,10 +75,12 @@ struct DecodeCommand: AsyncParsableCommand {
         else { throw ValidationError("an option is out of range") }
         let start = DecoderBench.seconds()
         let decoder = try DecoderModel(path: model)
-        let runner = try decoder.load(
-            DecoderOptions(
-                precision: precision, cacheType: cache, sequencesMax: max(sequences, 1),
-                threads: threads == 0 ? nil : threads))
+        var options = DecoderOptions(
+            precision: precision, cacheType: cache, sequencesMax: max(sequences, 1),
+            threads: threads == 0 ? nil : threads)
+        options.planCache = try PlanCacheSetting.options(planCache)
+        options.note = MeasureOptions.note
+        let runner = try decoder.load(options)
         let loaded = DecoderBench.seconds() - start
         if bench {
             let bench = DecoderBench(runner: runner, chunk: chunk)
