@@ -81,6 +81,13 @@ extension Setting {
             "language.adapters_max", .number(0...1_024), default: .number(0),
             "adapters that may be loaded at a time; 0: as many as are loaded at start"),
         Setting(
+            "language.kv_cache_dtype", .choice(["f16", "bf16", "int8", "f32"]),
+            default: .text("f16"),
+            "what decoders keep keys and values as; int8: about half the memory of f16"),
+        Setting(
+            "language.kv_cache_mib", .number(1...(1 << 30)), default: .number(1 << 10),
+            "most memory for a decoder's keys and values, in MiB"),
+        Setting(
             "language.allow_adapter_updates", .flag, default: .flag(false),
             "let clients load and unload adapters from this machine's folders"),
         Setting(

@@ -17,7 +17,7 @@ extension KernelSuite {
 
         @Test(
             "every level agrees with the reference, whatever keys are kept as",
-            arguments: [MARTLET_F32, MARTLET_F16, MARTLET_BF16])
+            arguments: [MARTLET_F32, MARTLET_F16, MARTLET_BF16, MARTLET_I8])
         func agreement(type: martlet_dtype) {
             for shape in Paged.shapes {
                 let work = PagedWork(type, shape, seed: 3)
@@ -30,9 +30,11 @@ extension KernelSuite {
             }
         }
 
-        @Test("a row's answer is the same, to the bit, alone and in company")
-        func company() {
-            let all = PagedWork(MARTLET_F16, (6, 2, 32, [(40, 500), (3, 20)], 0, 0), seed: 4)
+        @Test(
+            "a row's answer is the same, to the bit, alone and in company",
+            arguments: [MARTLET_F16, MARTLET_I8])
+        func company(type: martlet_dtype) {
+            let all = PagedWork(type, (6, 2, 32, [(40, 500), (3, 20)], 0, 0), seed: 4)
             let together = all.run()
             for row in [0, 1, 17, 39] {
                 let alone = all.run(onlyRow: row)
@@ -90,6 +92,56 @@ extension KernelSuite {
             #expect(run([0, -1, 1]) == -1)
             #expect(keys.fencesStand && values.fencesStand)
         }
+
+        @Test("8-bit keys and values are within half a step; what is not finite stays so")
+        func narrow() {
+            var generator = SeededRandom(seed: 7)
+            let (rows, heads, size) = (3, 2, 24)
+            let width = heads * size
+            let x = Floats(random: rows * width, &generator)
+            // A row of zeros in one head, an infinity in another.
+            for index in 0..<size { unsafe x.pointer[width + index] = 0 }
+            unsafe x.pointer[2 * width + size + 3] = .infinity
+            let blockBytes = Int(martlet_cache_block_bytes(MARTLET_I8, 2, 24))
+            #expect(blockBytes == 2 * 16 * (24 + 4))
+            let keys = Room(bytes: 2 * blockBytes)
+            let values = Room(bytes: 2 * blockBytes)
+            let turned = Floats(repeating: 0, count: rows * width)
+            let slots: [Int32] = [0, 17, 31]
+            unsafe slots.withUnsafeBufferPointer { slots in
+                var args = unsafe martlet_rotary_args(
+                    n: 3, heads: 2, q: x.pointer, k: x.pointer, v: x.pointer,
+                    q_stride: 48, k_stride: 48, v_stride: 48, angles: x.pointer, rotary: 0,
+                    interleaved: 0, q_norm: nil, k_norm: nil, epsilon: 0,
+                    slots: slots.baseAddress, turned: turned.pointer,
+                    cache: martlet_cache(
+                        type: MARTLET_I8, blocks: 2, kv_heads: 2, head_size: 24,
+                        keys: keys.pointer, values: values.pointer))
+                #expect(unsafe martlet_rotary_cache(&args, 1) == 0)
+            }
+            for (row, slot) in slots.enumerated() {
+                for head in 0..<heads {
+                    let (block, place) = (Int(slot) / 16, Int(slot) % 16)
+                    let start = block * blockBytes + head * size * 16
+                    let at = block * blockBytes + width * 16 + (head * 16 + place) * 4
+                    for room in [keys, values] {
+                        let scale = unsafe room.pointer.load(fromByteOffset: at, as: Float.self)
+                        let isKey = room === keys
+                        for d in 0..<size {
+                            let offset = start + (isKey ? d * 16 + place : place * size + d)
+                            let value = unsafe room.pointer.load(
+                                fromByteOffset: offset, as: Int8.self)
+                            let exact = unsafe x.pointer[row * width + head * size + d]
+                            if row == 2, head == 1 {
+                                #expect(scale.isNaN)
+                            } else {
+                                #expect(abs(Float(value) * scale - exact) <= scale * 0.501)
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -131,9 +183,24 @@ extension KernelSuite {
         blocks.shuffle(using: &generator)
         let count = cacheBlocks * kvHeads * size * 16
         let bytes = Int(martlet_dtype_bytes(type))
-        keys = Room(bytes: count * bytes)
-        values = Room(bytes: count * bytes)
-        for room in [keys, values] {
+        let blockBytes = Int(martlet_cache_block_bytes(type, Int64(kvHeads), Int64(size)))
+        keys = Room(bytes: cacheBlocks * blockBytes)
+        values = Room(bytes: cacheBlocks * blockBytes)
+        for room in [keys, values] where type == MARTLET_I8 {
+            for block in 0..<cacheBlocks {
+                let start = unsafe room.pointer + block * blockBytes
+                for index in 0..<(kvHeads * size * 16) {
+                    let value = Int8.random(in: -127...127, using: &generator)
+                    unsafe start.storeBytes(of: value, toByteOffset: index, as: Int8.self)
+                }
+                for index in 0..<(kvHeads * 16) {
+                    let scale = Float.random(in: 0.001...0.008, using: &generator)
+                    let offset = kvHeads * size * 16 + index * 4
+                    unsafe start.storeBytes(of: scale, toByteOffset: offset, as: Float.self)
+                }
+            }
+        }
+        for room in [keys, values] where type != MARTLET_I8 {
             for index in 0..<count {
                 let x = Float.random(in: -1...1, using: &generator)
                 let at = unsafe room.pointer + index * bytes

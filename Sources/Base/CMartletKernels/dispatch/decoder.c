@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+#include <float.h>
 #include <stdatomic.h>
 
 #include "table.h"
@@ -119,12 +120,51 @@ static void turn(
     for (int64_t d = a->rotary; d < size; d++) y[d] = x[d];
 }
 
+// A head's values rounded to 8 bits; gives their scale. What is not finite makes the scale NaN.
+static float narrow(const float *x, int64_t size, int8_t *y) {
+    float most = 0, check = 0;
+    for (int64_t d = 0; d < size; d++) {
+        most = fabsf(x[d]) > most ? fabsf(x[d]) : most;
+        check += x[d] * 0;
+    }
+    if (check != 0) {
+        memset(y, 0, (size_t)size);
+        return NAN;
+    }
+    float inverse = most > FLT_MIN * 127 ? 127 / most : 0;
+    for (int64_t d = 0; d < size; d++) {
+        // The sum rounds to an integer in its low bits.
+        float sum = x[d] * inverse + 12582912.0f;
+        int32_t bits;
+        memcpy(&bits, &sum, 4);
+        y[d] = (int8_t)(bits - 0x4B400000);
+    }
+    return most > FLT_MIN * 127 ? most / 127 : 0;
+}
+
+// Where a slot's head begins in the cache, in values, and its scale of 8-bit values.
+static int64_t head_at(const martlet_cache *c, int64_t slot, int64_t head) {
+    int64_t block = martlet_cache_block_bytes(c->type, c->kv_heads, c->head_size) /
+                    martlet_dtype_bytes(c->type);
+    return slot / 16 * block + head * c->head_size * 16;
+}
+static void put_scale(const martlet_cache *c, void *base, int64_t slot, int64_t head, float scale) {
+    int64_t block = martlet_cache_block_bytes(c->type, c->kv_heads, c->head_size);
+    char *scales = (char *)base + slot / 16 * block + c->kv_heads * c->head_size * 16;
+    memcpy(scales + (head * 16 + slot % 16) * 4, &scale, 4);
+}
+
 // A head's key goes down a column of its block, a value along a row.
 static void put_key(const martlet_cache *c, const float *x, int64_t slot, int64_t head) {
-    int64_t size = c->head_size;
-    int64_t base = (slot / 16 * c->kv_heads + head) * size * 16 + slot % 16;
+    int64_t size = c->head_size, base = head_at(c, slot, head) + slot % 16;
     if (c->type == MARTLET_F32) {
         for (int64_t d = 0; d < size; d++) ((float *)c->keys)[base + d * 16] = x[d];
+        return;
+    }
+    if (c->type == MARTLET_I8) {
+        int8_t room[MARTLET_HEAD_SIZE_MAX];
+        put_scale(c, c->keys, slot, head, narrow(x, size, room));
+        for (int64_t d = 0; d < size; d++) ((int8_t *)c->keys)[base + d * 16] = room[d];
         return;
     }
     uint16_t room[MARTLET_HEAD_SIZE_MAX];
@@ -136,9 +176,11 @@ static void put_key(const martlet_cache *c, const float *x, int64_t slot, int64_
 }
 
 static void put_value(const martlet_cache *c, const float *x, int64_t slot, int64_t head) {
-    int64_t base = ((slot / 16 * c->kv_heads + head) * 16 + slot % 16) * c->head_size;
+    int64_t base = head_at(c, slot, head) + slot % 16 * c->head_size;
     if (c->type == MARTLET_F32)
         memcpy((float *)c->values + base, x, (size_t)c->head_size * sizeof(float));
+    else if (c->type == MARTLET_I8)
+        put_scale(c, c->values, slot, head, narrow(x, c->head_size, (int8_t *)c->values + base));
     else if (c->type == MARTLET_F16)
         martlet_table()->f32_to_f16(x, (uint16_t *)c->values + base, c->head_size);
     else
@@ -172,7 +214,8 @@ static void turn_part(void *context, int32_t part, int32_t parts) {
 int32_t martlet_rotary_cache(const martlet_rotary_args *a, int32_t threads) {
     const martlet_cache *c = &a->cache;
     if (c->head_size <= 0 || c->head_size > MARTLET_HEAD_SIZE_MAX || a->rotary < 0 ||
-        a->rotary % 2 || a->rotary > c->head_size)
+        a->rotary % 2 || a->rotary > c->head_size ||
+        !martlet_cache_block_bytes(c->type, c->kv_heads, c->head_size))
         return -1;
     rotary r = {.args = a};
     int64_t effort = a->n * (a->heads + 2 * c->kv_heads) * c->head_size * 2;

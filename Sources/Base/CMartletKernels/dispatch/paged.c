@@ -3,6 +3,14 @@
 
 #include "paged.h"
 
+int64_t martlet_cache_block_bytes(martlet_dtype type, int64_t kv_heads, int64_t head_size) {
+    if (type != MARTLET_F32 && type != MARTLET_F16 && type != MARTLET_BF16 && type != MARTLET_I8)
+        return 0;
+    int64_t values = head_size * martlet_dtype_bytes(type);
+    int64_t scales = type == MARTLET_I8 ? (int64_t)sizeof(float) : 0;
+    return kv_heads * MARTLET_CACHE_BLOCK * (values + scales);
+}
+
 static martlet_paged_function level_function(void) {
 #if defined(MARTLET_X86)
     martlet_level level = martlet_kernels_level();
@@ -77,7 +85,7 @@ int32_t martlet_paged_attention(const martlet_paged_args *a, int32_t threads) {
     const martlet_cache *c = &a->cache;
     if (c->head_size <= 0 || c->head_size > MARTLET_HEAD_SIZE_MAX || c->kv_heads <= 0 ||
         a->heads <= 0 || a->heads % c->kv_heads ||
-        (c->type != MARTLET_F32 && c->type != MARTLET_F16 && c->type != MARTLET_BF16))
+        !martlet_cache_block_bytes(c->type, c->kv_heads, c->head_size))
         return -1;
     job j = {.args = a, .function = level_function(), .share = a->heads / c->kv_heads};
     int64_t parts = 0;

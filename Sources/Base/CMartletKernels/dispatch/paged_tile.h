@@ -15,6 +15,7 @@ typedef float NAME(floats) __attribute__((ext_vector_type(16)));
 typedef int32_t NAME(words) __attribute__((ext_vector_type(16)));
 typedef uint32_t NAME(wide) __attribute__((ext_vector_type(16)));
 typedef uint16_t NAME(narrow) __attribute__((ext_vector_type(16)));
+typedef int8_t NAME(bytes) __attribute__((ext_vector_type(16)));
 #define F NAME(floats)
 #define T F
 #define I NAME(words)
@@ -34,6 +35,11 @@ TARGET MARTLET_INLINE F NAME(load)(martlet_dtype type, const char *base, int64_t
         return y;
     }
     if (type == MARTLET_F16) return HALVES((const uint16_t *)base + at);
+    if (type == MARTLET_I8) {
+        NAME(bytes) whole;
+        memcpy(&whole, base + at, 16);
+        return __builtin_convertvector(__builtin_convertvector(whole, I), F);
+    }
     NAME(narrow) bits;
     memcpy(&bits, base + at * 2, 32);
     NAME(wide) words = __builtin_convertvector(bits, NAME(wide)) << 16;
@@ -47,6 +53,7 @@ TARGET MARTLET_INLINE F NAME(load_some)(
     F y = (F)(0.0f);
     for (int i = 0; i < count; i++)
         y[i] = type == MARTLET_F32    ? ((const float *)base)[at + i]
+               : type == MARTLET_I8   ? (float)((const int8_t *)base)[at + i]
                : type == MARTLET_F16  ? martlet_of_f16(((const uint16_t *)base)[at + i])
                                       : martlet_of_bf16(((const uint16_t *)base)[at + i]);
     return y;
@@ -57,11 +64,9 @@ TARGET MARTLET_INLINE void NAME(scores)(
     martlet_dtype type, const int n, const martlet_paged_tile *t, const float *turned,
     int64_t chunk, int64_t end, float scores[][MARTLET_PAGED_CHUNK]) {
     const martlet_cache *c = &t->args->cache;
-    int64_t bytes = martlet_dtype_bytes(type), size = c->head_size;
+    int64_t size = c->head_size;
     for (int64_t p = chunk; p < end; p += MARTLET_CACHE_BLOCK) {
-        int64_t block = t->blocks[p / MARTLET_CACHE_BLOCK];
-        const char *keys = (const char *)c->keys +
-            (block * c->kv_heads + t->kv_head) * size * MARTLET_CACHE_BLOCK * bytes;
+        const char *keys = martlet_paged_head(t, type, c->keys, p);
         F even[MARTLET_PAGED_ROWS], odd[MARTLET_PAGED_ROWS];
         FULL for (int i = 0; i < n; i++) even[i] = odd[i] = (F)(0.0f);
         int64_t d = 0;
@@ -77,8 +82,11 @@ TARGET MARTLET_INLINE void NAME(scores)(
             F first = NAME(load)(type, keys, d * 16);
             FULL for (int i = 0; i < n; i++) even[i] += first * turned[d * n + i];
         }
+        F scales = (F)(1.0f);
+        if (type == MARTLET_I8) memcpy(&scales, martlet_paged_scales(t, c->keys, p), 64);
         FULL for (int i = 0; i < n; i++) {
             F sum = even[i] + odd[i];
+            if (type == MARTLET_I8) sum *= scales;
             memcpy(scores[i] + (p - chunk), &sum, 64);
         }
     }
@@ -138,13 +146,25 @@ TARGET MARTLET_INLINE float NAME(share)(
     return factor;
 }
 
+// Shares to factors of 8-bit values.
+TARGET MARTLET_INLINE void NAME(scale)(
+    const martlet_paged_tile *t, int64_t chunk, int64_t end, float *scores) {
+    for (int64_t p = chunk; p < end; p += MARTLET_CACHE_BLOCK) {
+        F x, scales;
+        memcpy(&x, scores + (p - chunk), 64);
+        memcpy(&scales, martlet_paged_scales(t, t->args->cache.values, p), 64);
+        x *= scales;
+        memcpy(scores + (p - chunk), &x, 64);
+    }
+}
+
 // Adds a chunk's values, vectors [v, v + w) of a head, to the sums.
 TARGET MARTLET_INLINE void NAME(gather)(
     martlet_dtype type, const int n, const int w, int64_t v, const martlet_paged_tile *t,
     int64_t chunk, int64_t end, const float scores[][MARTLET_PAGED_CHUNK], const float *factors,
     float *sums) {
     const martlet_cache *c = &t->args->cache;
-    int64_t bytes = martlet_dtype_bytes(type), size = c->head_size;
+    int64_t size = c->head_size;
     int64_t row = martlet_round_up(size, 16), rest = size - v * 16;
     F acc[MARTLET_PAGED_ROWS * 4];
     FULL for (int i = 0; i < n; i++)
@@ -153,9 +173,7 @@ TARGET MARTLET_INLINE void NAME(gather)(
             acc[i * w + u] *= factors[i];
         }
     for (int64_t p = chunk; p < end; p += MARTLET_CACHE_BLOCK) {
-        int64_t block = t->blocks[p / MARTLET_CACHE_BLOCK];
-        const char *values = (const char *)c->values +
-            (block * c->kv_heads + t->kv_head) * size * MARTLET_CACHE_BLOCK * bytes;
+        const char *values = martlet_paged_head(t, type, c->values, p);
         int64_t count = martlet_min(MARTLET_CACHE_BLOCK, end - p);
         for (int64_t key = 0; key < count; key++) {
             F x[4];
@@ -200,6 +218,7 @@ TARGET MARTLET_INLINE void NAME(tile)(
             int real = i < t->count;
             NAME(hide)(scores[i], chunk, padded, real ? t->from[i] : 0, real ? t->to[i] : stop);
             factors[i] = NAME(share)(scores[i], padded, a->softcap, &most[i], &total[i]);
+            if (type == MARTLET_I8) NAME(scale)(t, chunk, stop, scores[i]);
         }
         int64_t vectors = row / 16, v = 0;
         const int w = n > 6 ? 2 : 4;
@@ -229,12 +248,13 @@ TARGET MARTLET_INLINE void NAME(tile)(
 #define SIZES(TYPE)                                                                            \
     TARGET static void NAME(TYPE)(const martlet_paged_tile *t) { NAME(tile)(TYPE, t->size, t); }
 #endif
-SIZES(MARTLET_F32) SIZES(MARTLET_F16) SIZES(MARTLET_BF16)
+SIZES(MARTLET_F32) SIZES(MARTLET_F16) SIZES(MARTLET_BF16) SIZES(MARTLET_I8)
 
 TARGET static void NAME(paged)(const martlet_paged_tile *t) {
     switch (t->args->cache.type) {
     case MARTLET_F32: NAME(MARTLET_F32)(t); break;
     case MARTLET_F16: NAME(MARTLET_F16)(t); break;
+    case MARTLET_I8: NAME(MARTLET_I8)(t); break;
     default: NAME(MARTLET_BF16)(t); break;
     }
 }

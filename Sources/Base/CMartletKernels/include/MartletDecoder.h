@@ -31,12 +31,16 @@ void martlet_rotary_angles(
     float *angles);
 
 /// One layer's keys and values: keys [block][kv_head][head_size][16], values
-/// [block][kv_head][16][head_size], of type F32, F16 or BF16.
+/// [block][kv_head][16][head_size], of type F32, F16, BF16 or I8. Of I8 each block ends with its
+/// scales, f32 [kv_head][16]: a position's values of a head are q * scale.
 typedef struct martlet_cache {
     martlet_dtype type;
     int64_t blocks, kv_heads, head_size;
     void *keys, *values;
 } martlet_cache;
+
+/// Bytes of one block of keys, or of values; 0 for a type that no cache has.
+int64_t martlet_cache_block_bytes(martlet_dtype type, int64_t kv_heads, int64_t head_size);
 
 /// Turns queries and keys by their positions and writes keys and values into the cache.
 typedef struct martlet_rotary_args {

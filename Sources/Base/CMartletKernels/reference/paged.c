@@ -4,21 +4,32 @@
 // The oracle of attention over blocks: one row, one head, sums in double.
 #include "../dispatch/internal.h"
 
-static double element(const martlet_cache *c, const void *base, int64_t at) {
+// Value `at` of a head's part of a block; position is where in the block it is.
+static double element(
+    const martlet_cache *c, const void *base, int32_t block, int64_t kv, int64_t at,
+    int64_t position) {
+    int64_t bytes = martlet_cache_block_bytes(c->type, c->kv_heads, c->head_size);
+    const char *start = (const char *)base + block * bytes;
+    at += kv * c->head_size * MARTLET_CACHE_BLOCK;
     switch (c->type) {
-    case MARTLET_F32: return ((const float *)base)[at];
-    case MARTLET_F16: return martlet_of_f16(((const uint16_t *)base)[at]);
-    default: return martlet_of_bf16(((const uint16_t *)base)[at]);
+    case MARTLET_F32: return ((const float *)start)[at];
+    case MARTLET_F16: return martlet_of_f16(((const uint16_t *)start)[at]);
+    case MARTLET_I8: {
+        float scale;
+        int64_t scales = c->kv_heads * c->head_size * MARTLET_CACHE_BLOCK;
+        memcpy(&scale, start + scales + (kv * MARTLET_CACHE_BLOCK + position) * 4, 4);
+        return (double)((const int8_t *)start)[at] * scale;
+    }
+    default: return martlet_of_bf16(((const uint16_t *)start)[at]);
     }
 }
 
 static double score(
     const martlet_paged_args *a, const float *q, const int32_t *blocks, int64_t kv, int64_t p) {
     const martlet_cache *c = &a->cache;
-    int64_t base = (blocks[p / 16] * c->kv_heads + kv) * c->head_size * 16 + p % 16;
     double sum = 0;
     for (int64_t d = 0; d < c->head_size; d++)
-        sum += (double)q[d] * element(c, c->keys, base + d * 16);
+        sum += (double)q[d] * element(c, c->keys, blocks[p / 16], kv, d * 16 + p % 16, p % 16);
     sum *= a->scale;
     return a->softcap > 0 ? a->softcap * tanh(sum / a->softcap) : sum;
 }
@@ -32,9 +43,9 @@ static void attend(
     for (int64_t p = from; p <= position; p++) most = fmax(most, score(a, q, blocks, kv, p));
     for (int64_t p = from; p <= position; p++) {
         double share = exp(score(a, q, blocks, kv, p) - most);
-        int64_t base = ((blocks[p / 16] * c->kv_heads + kv) * 16 + p % 16) * c->head_size;
+        int64_t base = p % 16 * c->head_size;
         for (int64_t d = 0; d < c->head_size; d++)
-            sums[d] += share * element(c, c->values, base + d);
+            sums[d] += share * element(c, c->values, blocks[p / 16], kv, base + d, p % 16);
         total += share;
     }
     for (int64_t d = 0; d < c->head_size; d++) o[d] = (float)(sums[d] / total);

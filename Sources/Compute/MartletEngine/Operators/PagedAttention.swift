@@ -22,17 +22,17 @@ struct CacheLayer: BitwiseCopyable {
             node.int("heads"), node.int("kvHeads"), node.int("headSize")
         )
         let layer = node.int("layer")
-        let element: Int
         switch node.string("cacheType") {
-        case "f32": (type, element) = (MARTLET_F32, 4)
-        case "f16": (type, element) = (MARTLET_F16, 2)
-        case "bf16": (type, element) = (MARTLET_BF16, 2)
+        case "f32": type = MARTLET_F32
+        case "f16": type = MARTLET_F16
+        case "bf16": type = MARTLET_BF16
+        case "int8": type = MARTLET_I8
         default: throw node.failure("a cache of type '\(node.string("cacheType"))'")
         }
         guard kvHeads > 0, heads > 0, heads % kvHeads == 0, heads <= 1 << 16,
             headSize > 0, headSize <= Int(MARTLET_HEAD_SIZE_MAX)
         else { throw node.failure("\(heads) and \(kvHeads) heads of \(headSize)", .invalidModel) }
-        let blockBytes = kvHeads * headSize * Int(MARTLET_CACHE_BLOCK) * element
+        let blockBytes = Int(martlet_cache_block_bytes(type, Int64(kvHeads), Int64(headSize)))
         guard cache.elementType == .uint8, cache.shape.rank == 4, cache.shape[1] == 2,
             cache.shape[3] == blockBytes, layer >= 0, layer < cache.shape[0],
             cache.shape[2] <= Int(Int32.max) / Int(MARTLET_CACHE_BLOCK)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletEngine
+
 /// How a `LanguageModel` is opened. Every bound has a default.
 public struct LanguageModelOptions: Sendable {
     /// How products are computed: as the weights are stored, in 32 bits, or in 8.
@@ -19,6 +21,9 @@ public struct LanguageModelOptions: Sendable {
     public var waitingMax = 512
     /// Threads of a step; nil: one for each core.
     public var threads: Int?
+    /// A folder where packed weights are kept and found again, at most 8 GiB; nil: they are packed
+    /// each time.
+    public var packedWeightsFolder: String?
     /// A smaller model of the same tokens that guesses for this one; answers are the same without.
     public var draftModelPath: String?
     /// Folders of low-rank adapters by the names that `GenerationOptions.adapter` says.
@@ -35,6 +40,7 @@ public struct LanguageModelOptions: Sendable {
         options.memoryByteCountMax = memoryBytesMax
         options.sequencesMax = runningMax
         options.threads = threads
+        options.planCache = packedWeightsFolder.map { PlanCacheOptions(folder: $0) }
         options.adaptersMax = adapters.count
         return options
     }

@@ -32,7 +32,8 @@ package final class GenerationExecutor: ModelExecutor {
         self.tracing = tracing
         self.time = time
         configuration = language.configuration
-        let metrics = GenerationMetrics(model: model, version: version)
+        let metrics = GenerationMetrics(
+            model: model, version: version, shape: language.runner.shape)
         self.metrics = metrics
         do throws(LanguageError) {
             generator = try TextGenerator(language, policy: policy, time: time) {

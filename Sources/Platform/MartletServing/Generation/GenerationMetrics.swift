@@ -33,8 +33,12 @@ final class GenerationMetrics: Sendable {
     /// What of the scheduler's totals has been counted.
     private let counted = Mutex(SchedulerCounts())
 
-    init(model: String, version: String) {
+    init(model: String, version: String, shape: DecoderShape) {
         let labels = [("model_name", model), ("engine", version)]
+        let cache = [
+            ("block_size", String(shape.blockLength)), ("num_gpu_blocks", String(shape.blockCount)),
+        ]
+        Gauge(label: "vllm:cache_config_info", dimensions: labels + cache).record(1)
         func vllm(_ name: String, _ extra: [(String, String)] = []) -> Counter {
             Counter(label: "vllm:\(name)", dimensions: labels + extra)
         }

@@ -71,6 +71,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "A smaller decoder of the same tokens that guesses for the others.")
     var draftModel: String?
 
+    @Option(help: "f16 (default), bf16, int8 or f32: what decoders keep keys and values as.")
+    var kvCacheDtype: String?
+
+    @Option(help: "The most memory for a decoder's keys and values (1024), in MiB.")
+    var kvCacheMib: Int?
+
     @Option(
         name: .customLong("lora-modules"), parsing: .upToNextOption,
         help: "Low-rank adapters to load, as NAME=FOLDER.")
@@ -128,6 +134,8 @@ struct ServeCommand: AsyncParsableCommand {
             ("engine.precision", precision?.rawValue), ("engine.plan_cache", planCache),
             ("language.draft_model", draftModel),
             ("language.adapters", adapters.isEmpty ? nil : adapters.joined(separator: ",")),
+            ("language.kv_cache_dtype", kvCacheDtype),
+            ("language.kv_cache_mib", kvCacheMib.map(String.init)),
             ("language.adapters_max", maxLoras.map(String.init)),
             ("language.allow_adapter_updates", allowAdapterUpdates ? "true" : nil),
             ("models.control_mode", modelControlMode),

@@ -9,6 +9,7 @@ internal import MartletEngine
 internal import MartletGateway
 internal import MartletGRPC
 internal import MartletHTTP
+internal import MartletLanguage
 internal import MartletONNXRuntime
 internal import MartletProxy
 internal import MartletServing
@@ -128,6 +129,10 @@ struct Server {
         var extras = ModelLoader.LanguageExtras()
         extras.draftPath = settings.text("language.draft_model")
         extras.adaptersMax = settings.number("language.adapters_max")
+        extras.cacheType =
+            DecoderOptions.CacheType(rawValue: settings.text("language.kv_cache_dtype"))
+            ?? .float16
+        extras.cacheByteCountMax = settings.number("language.kv_cache_mib") << 20
         if settings.flag("language.allow_adapter_updates"), extras.adaptersMax == 0 {
             extras.adaptersMax = 8
         }
