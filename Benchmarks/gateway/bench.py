@@ -37,6 +37,25 @@ http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 300;
   location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
    proxy_set_header X-Model-Version $version; proxy_buffering on; }} }} }}
 """
+HAPROXY = """
+global
+ nbthread 1
+ maxconn 8192
+defaults
+ mode http
+ timeout client 300s
+ timeout server 300s
+ timeout connect 5s
+ http-reuse always
+frontend door
+ bind 127.0.0.1:{port}
+ http-request set-var(txn.place) req.hdr(X-User-Id),djb2,mod(100)
+ http-request set-header X-Model-Version v1 if {{ var(txn.place) -m int lt 70 }}
+ http-request set-header X-Model-Version v2 if {{ var(txn.place) -m int ge 70 }}
+ default_backend up
+backend up
+ server up 127.0.0.1:{upstream}
+"""
 GATEWAY = """
 listen: {{port: {port}}}
 log: {{requests: false, traced: 1}}
@@ -113,11 +132,25 @@ def load(port, connections, seconds):
     return count, float(p99.group(1)) * scale
 
 
+def latency(port, seconds):
+    """p50 and p99 in ms at 1 000 requests a second on 20 connections."""
+    body = '{"model":"m","messages":[{"role":"user","content":"' + "x" * 940 + '"}]}'
+    out = subprocess.run(
+        pin(CORES - 1, ["hey", "-z", f"{seconds}s", "-c", "20", "-q", "50", "-m", "POST", "-T", "application/json",
+                        "-H", "Authorization: Bearer sk-bench", "-H", "X-User-Id: user-1234", "-d", body,
+                        f"http://127.0.0.1:{port}/v1/chat/completions"]), capture_output=True, text=True).stdout
+    counts = dict(re.findall(r"\[(\d+)\]\s+(\d+) responses", out))
+    if set(counts) != {"200"}:
+        sys.exit(f"at 1 000 requests/s port {port} answered {counts}")
+    return [float(re.search(rf"{p}% in ([\d.]+) secs", out).group(1)) * 1000 for p in (50, 99)]
+
+
 def main():
     martlet, go = sys.argv[1], sys.argv[2]
     connections = [int(c) for c in os.environ.get("CONNECTIONS", "64,256").split(",")]
     seconds = int(os.environ.get("SECONDS_EACH", "3"))
     rounds = int(os.environ.get("ROUNDS", "2"))
+    paced = int(os.environ.get("PACED_SECONDS", "0"))
     only = os.environ.get("ONLY", "").split(",") if os.environ.get("ONLY") else None
     folder = tempfile.mkdtemp()
     upstream = BASE
@@ -131,6 +164,7 @@ def main():
     digest = hashlib.sha256(b"sk-bench").hexdigest()
     names = {
         "nginx": lambda port: ["nginx", "-c", write("nginx.conf", NGINX, port=port)],
+        "haproxy": lambda port: ["haproxy", "-db", "-f", write("haproxy.cfg", HAPROXY, port=port)],
         "go minimal": lambda port: [go, "minimal", str(port), f"http://127.0.0.1:{upstream}"],
         "go ReverseProxy": lambda port: [go, "reverse", str(port), f"http://127.0.0.1:{upstream}"],
         "martlet bare": lambda port: [martlet, "gateway", "--config", write(
@@ -170,6 +204,14 @@ def main():
                 best = min(results[name][c])
                 ratio = f"{best[0] / base:.2f}" if base else ""
                 print(f"{name:18}{best[0]:16.1f}{ratio:>9}{best[2]:12.0f}{best[1]:8.2f}{sizes[name, c]:9.1f}")
+        if paced:
+            print("\n1 000 requests/s on 20 connections: p50 and p99 in ms, best of the rounds")
+            found = {name: [] for name in ["the upstream itself", *proxies]}
+            for _ in range(rounds):
+                for name in found:
+                    found[name].append(latency(proxies[name][0] if name in proxies else upstream, paced))
+            for name, pairs in found.items():
+                print(f"{name:22}{min(p[0] for p in pairs):8.2f}{min(p[1] for p in pairs):8.2f}")
     finally:
         for process in running:
             process.terminate()

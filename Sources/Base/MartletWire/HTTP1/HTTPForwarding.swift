@@ -110,7 +110,11 @@ extension HTTPRequestHead {
 extension HTTPFields {
     /// Where the first field of that name (given in lower case) has its value in `bytes`.
     package func range(named name: [UInt8]) -> Range<Int>? {
-        for field in fields where field.name.count == name.count {
+        guard let last = name.last else { return nil }
+        for field in fields
+        where field.name.count == name.count
+            && lowercased(bytes[field.name.upperBound - 1]) == last
+        {
             var isSame = true
             for offset in 0..<name.count
             where lowercased(bytes[field.name.lowerBound + offset]) != name[offset] {

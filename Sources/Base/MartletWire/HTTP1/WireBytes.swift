@@ -62,6 +62,14 @@ internal import Glibc
     /// Replaces what `target` holds; its memory is used again where it is not shared.
     func copy(_ range: Range<Int>, to target: inout [UInt8]) {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
+        if target.count == range.count {
+            // Most of a connection's heads are as long as the one before.
+            return unsafe target.withUnsafeMutableBytes {
+                unsafe $0.copyMemory(
+                    from: UnsafeRawBufferPointer(
+                        start: base + range.lowerBound, count: range.count))
+            }
+        }
         target.removeAll(keepingCapacity: true)
         unsafe target.append(
             contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))

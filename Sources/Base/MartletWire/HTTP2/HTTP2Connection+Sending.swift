@@ -19,6 +19,27 @@ extension HTTP2Connection {
             0, min(sendWindow, streams[stream.slot].sendWindow, frameBytesMax))
     }
 
+    /// What the shell of a connection asks all the time.
+    package struct Load: Sendable {
+        package var streams: Int
+        package var canOpen: Bool
+        package var isDraining: Bool
+        package var hasDrained: Bool
+    }
+
+    /// Read in place: whoever keeps the connection in a class copies it otherwise.
+    package mutating func load() -> Load {
+        Load(
+            streams: streams.count, canOpen: canOpen, isDraining: drain != .none,
+            hasDrained: drain == .final && streams.count == 0)
+    }
+
+    /// As `capacity`, read in place; nil where `isOpen` is false.
+    package mutating func room(_ stream: HTTP2StreamRef) -> Int? {
+        guard streams.isOpen(stream), !streams[stream.slot].isLocalClosed else { return nil }
+        return max(0, min(sendWindow, streams[stream.slot].sendWindow, frameBytesMax))
+    }
+
     /// The longest DATA frame that we send, whatever the client allows.
     private var frameBytesMax: Int { min(peer.maxFrameSize, 1 << 16) }
 

@@ -161,10 +161,13 @@ extension HPACKEncoder {
         let isLower = unsafe bytes[name].allSatisfy { lowercased($0) == $0 }
         if isLower {
             return unsafe append(
-                UnsafeRawBufferPointer(rebasing: bytes[name]), value, indexing, to: &block)
+                UnsafeRawBufferPointer(rebasing: bytes[name]), value, indexing,
+                isNew: kind == .other, to: &block)
         }
         let lowered = unsafe bytes[name].map { lowercased($0) }
-        unsafe lowered.withUnsafeBytes { unsafe append($0, value, indexing, to: &block) }
+        unsafe lowered.withUnsafeBytes {
+            unsafe append($0, value, indexing, isNew: kind == .other, to: &block)
+        }
     }
 
     private enum Kind { case other, dropped, remembered, secret }

@@ -35,8 +35,6 @@ package struct MemberScanner: Sendable {
 
     private static let nameBytesMax = 128
     package static let valueBytesMax = 16 << 10
-    private static let quote = UInt8(ascii: "\"")
-    private static let backslash = UInt8(ascii: "\\")
 
     private let names: [StaticString]
     /// In the order of the names; those that `seen` marks count.
@@ -116,104 +114,94 @@ package struct MemberScanner: Sendable {
     // MARK: Reading
 
     package mutating func read(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress else { return }
+        let text = unsafe TextBytes(start, bytes.count)
         var place = 0
         pieceStart = 0
-        while place < bytes.count {
+        while place < text.count {
             switch state {
-            case .ended, .broken: place = bytes.count
-            case .key: place = unsafe readKey(bytes, from: place)
-            case .string: place = unsafe readString(bytes, from: place)
-            case .nested: place = unsafe readNested(bytes, from: place)
-            case .bare: place = unsafe readBare(bytes, from: place)
+            case .ended, .broken: place = text.count
+            case .key: place = readKey(text, from: place)
+            case .string:
+                guard let end = endOfString(text, from: place) else {
+                    place = text.count
+                    break
+                }
+                endValue(text, at: end)
+                place = end
+            case .nested: place = readNested(text, from: place)
+            case .bare: place = readBare(text, from: place)
             case .start, .memberOrEnd, .colon, .value, .afterValue:
-                place = unsafe readBetween(bytes, from: place)
+                place = readBetween(text, from: place)
             }
         }
-        if captured != nil { unsafe keep(bytes, upTo: bytes.count) }
-        offset += bytes.count
+        if captured != nil { keep(text, upTo: text.count) }
+        offset += text.count
     }
 
     /// The place behind the quote that ends a string; nil when the string goes on.
-    private mutating func endOfString(
-        _ bytes: UnsafeRawBufferPointer, from start: Int
-    ) -> Int? {
-        guard start < bytes.count, let base = bytes.baseAddress else { return nil }
+    @inline(__always)
+    private mutating func endOfString(_ text: TextBytes, from start: Int) -> Int? {
+        if !isEscaped, let quote = text.nearQuote(from: start) { return quote + 1 }
+        return endOfLongString(text, from: start)
+    }
+
+    private mutating func endOfLongString(_ text: TextBytes, from start: Int) -> Int? {
+        guard start < text.count else { return nil }
         let first = isEscaped ? start + 1 : start
         isEscaped = false
         var place = first
-        while place < bytes.count,
-            let mark = unsafe memchr(base + place, CInt(MemberScanner.quote), bytes.count - place)
-        {
-            let quote = unsafe UnsafeRawPointer(mark) - base
-            if unsafe MemberScanner.backslashes(bytes, before: quote, from: first) & 1 == 0 {
-                return quote + 1
-            }
+        while place < text.count, let quote = text.quote(from: place) {
+            if text.backslashes(before: quote, from: first) & 1 == 0 { return quote + 1 }
             place = quote + 1
         }
-        isEscaped =
-            unsafe MemberScanner.backslashes(bytes, before: bytes.count, from: first) & 1 == 1
+        isEscaped = text.backslashes(before: text.count, from: first) & 1 == 1
         return nil
     }
 
-    private static func backslashes(
-        _ bytes: UnsafeRawBufferPointer, before end: Int, from start: Int
-    ) -> Int {
-        var place = end
-        while place > start, unsafe bytes[place - 1] == backslash { place -= 1 }
-        return end - place
-    }
-
-    private mutating func readString(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
-        guard let end = unsafe endOfString(bytes, from: start) else { return bytes.count }
-        unsafe endValue(bytes, at: end)
-        return end
-    }
-
     /// Inside a container: nothing matters but where it ends.
-    private mutating func readNested(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+    private mutating func readNested(_ text: TextBytes, from start: Int) -> Int {
         var place = start
         var depth = depth
-        while place < bytes.count {
-            if isInString {
-                guard let end = unsafe endOfString(bytes, from: place) else {
-                    place = bytes.count
+        if isInString {
+            guard let end = endOfString(text, from: place) else { return text.count }
+            isInString = false
+            place = end
+        }
+        while let next = text.mark(from: place) {
+            place = next
+            let byte = text[next - 1]
+            if byte == TextBytes.quote {
+                guard let end = endOfString(text, from: place) else {
+                    isInString = true
+                    place = text.count
                     break
                 }
-                isInString = false
                 place = end
-                continue
-            }
-            let byte = unsafe bytes[place]
-            place += 1
-            if byte == MemberScanner.quote {
-                isInString = true
-                continue
-            }
-            // Brackets and braces differ in the bit that tells cases apart.
-            switch byte & 0xDF {
-            case UInt8(ascii: "["): depth += 1
-            case UInt8(ascii: "]"):
+            } else if byte & 0xDF == UInt8(ascii: "[") {
+                // Brackets and braces differ in the bit that tells cases apart.
+                depth += 1
+            } else {
                 depth -= 1
                 if depth == 1 {
                     self.depth = 1
-                    unsafe endValue(bytes, at: place)
+                    endValue(text, at: place)
                     return place
                 }
-            default: break
             }
         }
         self.depth = depth
-        return place
+        return text.count
     }
 
-    private mutating func readBare(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+    private mutating func readBare(_ text: TextBytes, from start: Int) -> Int {
         var place = start
-        while place < bytes.count {
-            let byte = unsafe bytes[place]
+        while place < text.count {
+            let byte = text[place]
             if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}")
                 || MemberScanner.isSpace(byte)
             {
-                unsafe endValue(bytes, at: place)
+                endValue(text, at: place)
                 return place
             }
             place += 1
@@ -226,65 +214,79 @@ package struct MemberScanner: Sendable {
     }
 
     /// Between names and values: goes on to the next of either.
-    private mutating func readBetween(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+    @inline(__always)
+    private mutating func readBetween(_ text: TextBytes, from start: Int) -> Int {
         var place = start
-        var state = state
-        while place < bytes.count {
-            let byte = unsafe bytes[place]
+        while place < text.count {
+            let byte = text[place]
             place += 1
             if byte <= 0x20, MemberScanner.isSpace(byte) { continue }
             switch state {
-            case .colon: state = byte == UInt8(ascii: ":") ? .value : .broken
+            case .colon:
+                guard byte == UInt8(ascii: ":") else { return broken(place) }
+                state = .value
             case .value:
                 beginValue(byte, at: place - 1)
                 return place
             case .afterValue where byte == UInt8(ascii: ","): state = .memberOrEnd
-            case .memberOrEnd where byte == MemberScanner.quote:
+            case .memberOrEnd where byte == TextBytes.quote:
                 if !key.isEmpty { key.removeAll(keepingCapacity: true) }
                 hasEscape = false
                 isEscaped = false
-                self.state = .key
+                state = .key
                 return place
             case .start where byte == UInt8(ascii: "{"):
                 depth = 1
                 state = .memberOrEnd
             case .afterValue where byte == UInt8(ascii: "}"),
                 .memberOrEnd where byte == UInt8(ascii: "}"):
-                self.state = .ended
+                state = .ended
                 return place
-            default:
-                self.state = .broken
-                return place
+            default: return broken(place)
             }
         }
-        self.state = state
+        return place
+    }
+
+    private mutating func broken(_ place: Int) -> Int {
+        state = .broken
         return place
     }
 
     // MARK: Names
 
-    private mutating func readKey(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+    @inline(__always)
+    private mutating func readKey(_ text: TextBytes, from start: Int) -> Int {
+        if !isEscaped, !hasEscape, key.isEmpty, let quote = text.nearQuote(from: start) {
+            state = .colon
+            captured = unsafe watched(text.slice(start..<quote))
+            return quote + 1
+        }
+        return readLongKey(text, from: start)
+    }
+
+    private mutating func readLongKey(_ text: TextBytes, from start: Int) -> Int {
         var place = start
         if isEscaped {
             isEscaped = false
             place += 1
         }
-        while place < bytes.count {
-            let byte = unsafe bytes[place]
-            if byte == MemberScanner.quote {
-                unsafe endKey(UnsafeRawBufferPointer(rebasing: bytes[start..<place]))
+        while place < text.count {
+            let byte = text[place]
+            if byte == TextBytes.quote {
+                unsafe endKey(text.slice(start..<place))
                 return place + 1
             }
             place += 1
-            if byte == MemberScanner.backslash {
+            if byte == TextBytes.backslash {
                 hasEscape = true
-                if place == bytes.count { isEscaped = true } else { place += 1 }
+                if place == text.count { isEscaped = true } else { place += 1 }
             }
         }
         if key.count <= MemberScanner.nameBytesMax {
-            unsafe key.append(contentsOf: bytes[start..<min(bytes.count, start + 256)])
+            unsafe key.append(contentsOf: text.slice(start..<min(text.count, start + 256)))
         }
-        return bytes.count
+        return text.count
     }
 
     private mutating func endKey(_ bytes: UnsafeRawBufferPointer) {
@@ -297,7 +299,7 @@ package struct MemberScanner: Sendable {
         guard key.count <= MemberScanner.nameBytesMax, bytes.count <= 256 else { return }
         unsafe key.append(contentsOf: bytes)
         if hasEscape {
-            let quoted = [MemberScanner.quote] + key + [MemberScanner.quote]
+            let quoted = [TextBytes.quote] + key + [TextBytes.quote]
             guard let decoded = (try? JSONValue(parsing: quoted))?.stringValue else { return }
             key = Array(decoded.utf8)
         }
@@ -328,7 +330,7 @@ package struct MemberScanner: Sendable {
         isTooLong = false
         isEscaped = false
         switch byte {
-        case MemberScanner.quote: state = .string
+        case TextBytes.quote: state = .string
         case UInt8(ascii: "{"), UInt8(ascii: "["):
             depth = 2
             isInString = false
@@ -341,7 +343,7 @@ package struct MemberScanner: Sendable {
     }
 
     /// Keeps what this piece has of the value.
-    private mutating func keep(_ bytes: UnsafeRawBufferPointer, upTo end: Int) {
+    private mutating func keep(_ text: TextBytes, upTo end: Int) {
         // Otherwise the name is there, and the value has not begun.
         guard state == .string || state == .nested || state == .bare, !isTooLong else { return }
         guard kept.count - keptStart + end - pieceStart <= MemberScanner.valueBytesMax else {
@@ -349,19 +351,21 @@ package struct MemberScanner: Sendable {
             kept.removeSubrange(keptStart...)
             return
         }
-        unsafe kept.append(
-            contentsOf: UnsafeRawBufferPointer(rebasing: bytes[pieceStart..<end]))
+        unsafe kept.append(contentsOf: text.slice(pieceStart..<end))
     }
 
-    private mutating func endValue(_ bytes: UnsafeRawBufferPointer, at end: Int) {
-        if let index = captured {
-            unsafe keep(bytes, upTo: end)
-            found[index] = Found(
-                range: valueStart..<offset + end, text: keptStart..<kept.count)
-            seen |= 1 << UInt32(index)
-            captured = nil
-        }
+    @inline(__always)
+    private mutating func endValue(_ text: TextBytes, at end: Int) {
+        if captured != nil { keepWhole(text, at: end) }
         state = .afterValue
+    }
+
+    private mutating func keepWhole(_ text: TextBytes, at end: Int) {
+        guard let index = captured else { return }
+        keep(text, upTo: end)
+        found[index] = Found(range: valueStart..<offset + end, text: keptStart..<kept.count)
+        seen |= 1 << UInt32(index)
+        captured = nil
     }
 }
 

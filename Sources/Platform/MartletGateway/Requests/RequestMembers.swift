@@ -33,6 +33,7 @@ package struct RequestMembers: Sendable {
 
     /// What a request is routed by.
     package struct Summary: Sendable {
+        package var hasDuplicate = false
         package var hasModel = false
         /// The model's name, quotes included, is the one that was asked about.
         package var isKnownModel = false
@@ -45,6 +46,7 @@ package struct RequestMembers: Sendable {
     /// - Parameter known: a model's name as it is written, quotes included.
     package mutating func summary(known: [UInt8]) -> Summary {
         var summary = Summary()
+        summary.hasDuplicate = scanner.hasDuplicate
         summary.modelRange = scanner.range(Place.model)
         summary.hasModel = summary.modelRange != nil
         if let range = summary.modelRange, range.count == known.count {

@@ -84,20 +84,22 @@ private enum FlatUsage {
     static func read(
         _ bytes: UnsafeRawBufferPointer
     ) -> (input: Int?, output: Int?)? {
+        guard let start = bytes.baseAddress else { return nil }
+        let text = unsafe TextBytes(start, bytes.count)
         var place = 0
-        guard unsafe next(bytes, &place) == UInt8(ascii: "{") else { return nil }
+        guard next(text, &place) == UInt8(ascii: "{") else { return nil }
         var input: Int?
         var output: Int?
         while true {
-            guard unsafe next(bytes, &place) == UInt8(ascii: "\"") else { return nil }
+            guard next(text, &place) == TextBytes.quote else { return nil }
             let start = place
-            while place < bytes.count, unsafe isPlain(bytes[place]) { place += 1 }
-            guard place < bytes.count, unsafe bytes[place] == UInt8(ascii: "\"") else { return nil }
-            let name = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<place])
+            while place < text.count, isPlain(text[place]) { place += 1 }
+            guard place < text.count, text[place] == TextBytes.quote else { return nil }
+            let name = unsafe text.slice(start..<place)
             place += 1
-            guard unsafe next(bytes, &place) == UInt8(ascii: ":"),
-                let value = unsafe number(bytes, &place)
-            else { return nil }
+            guard next(text, &place) == UInt8(ascii: ":"), let value = number(text, &place) else {
+                return nil
+            }
             switch name.count {
             case 12 where unsafe matches(name, "input_tokens"): input = value
             case 13 where unsafe matches(name, "prompt_tokens"): input = value
@@ -105,40 +107,40 @@ private enum FlatUsage {
             case 17 where unsafe matches(name, "completion_tokens"): output = value
             default: break
             }
-            switch unsafe next(bytes, &place) {
-            case UInt8(ascii: ","): continue
-            case UInt8(ascii: "}"): return (input, output)
+            switch next(text, &place) {
+            case UInt8(ascii: ",")?: continue
+            case UInt8(ascii: "}")?: return (input, output)
             default: return nil
             }
         }
     }
 
     /// The next byte that is no space.
-    private static func next(_ bytes: UnsafeRawBufferPointer, _ place: inout Int) -> UInt8? {
-        while place < bytes.count {
-            let byte = unsafe bytes[place]
+    @inline(__always)
+    private static func next(_ text: TextBytes, _ place: inout Int) -> UInt8? {
+        while place < text.count {
+            let byte = text[place]
             place += 1
+            if byte > 0x20 { return byte }
             if byte != 0x20, byte != 0x0A, byte != 0x0D, byte != 0x09 { return byte }
         }
         return nil
     }
 
-    private static func isPlain(_ byte: UInt8) -> Bool {
-        byte >= UInt8(ascii: "_") && byte <= UInt8(ascii: "z")
-    }
+    @inline(__always)
+    private static func isPlain(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "_") <= 27 }
 
     /// Up to fifteen digits, the first of several not zero.
-    private static func number(
-        _ bytes: UnsafeRawBufferPointer, _ place: inout Int
-    ) -> Int? {
-        guard let first = unsafe next(bytes, &place), first &- UInt8(ascii: "0") <= 9 else {
-            return nil
-        }
-        var value = Int(first - UInt8(ascii: "0"))
+    @inline(__always)
+    private static func number(_ text: TextBytes, _ place: inout Int) -> Int? {
+        guard let first = next(text, &place), first &- UInt8(ascii: "0") <= 9 else { return nil }
+        var value = Int(first &- UInt8(ascii: "0"))
         let start = place
-        while place < bytes.count, unsafe bytes[place] &- UInt8(ascii: "0") <= 9 {
+        while place < text.count {
+            let digit = text[place] &- UInt8(ascii: "0")
+            guard digit <= 9 else { break }
             guard value > 0, place - start < 14 else { return nil }
-            value = unsafe value * 10 + Int(bytes[place] - UInt8(ascii: "0"))
+            value = value &* 10 &+ Int(digit)
             place += 1
         }
         return value

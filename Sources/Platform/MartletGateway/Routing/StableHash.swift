@@ -47,8 +47,13 @@ package enum StableHash {
     }
 
     private static func continued(_ text: String, from start: UInt64) -> UInt64 {
-        var state = start
-        for byte in text.utf8 { state = (state ^ UInt64(byte)) &* prime }
-        return state
+        var text = text
+        return text.withUTF8 { bytes in
+            var state = start
+            for index in 0..<bytes.count {
+                state = unsafe (state ^ UInt64(bytes[index])) &* prime
+            }
+            return state
+        }
     }
 }

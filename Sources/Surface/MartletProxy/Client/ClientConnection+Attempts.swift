@@ -42,8 +42,9 @@ extension ClientConnection {
             return ask(idle, at: now)
         }
         let number = exchange.attemptNumber
-        connections.connect { [weak self] result in
-            self?.hasConnected(result, number) ?? ClientConnection.giveBack(result)
+        connections.connect { [handle] result in
+            unsafe handle.client?.hasConnected(result, number)
+                ?? ClientConnection.giveBack(result)
         }
     }
 
@@ -134,10 +135,11 @@ extension ClientConnection {
         for identity: UpstreamIdentity, at now: MonotonicInstant, into bytes: inout WireBuffer
     ) {
         let rename = renaming(to: exchange.version, at: identity)
-        var head = RequestHeadComposer(
-            self, identity, rename, deadline: exchange.deadline, at: now)
-        parser.readHead { head.compose($0, into: &bytes) }
-        isRequestChunked = head.isChunked
+        let deadline = exchange.deadline
+        parser.readHead {
+            isRequestChunked = composeHead(
+                $0, identity, rename, deadline: deadline, at: now, into: &bytes)
+        }
         exchange.renamer = exchange.isGRPC ? rename.map(messageRenamer) : nil
         if isRequestChunked {
             let body = renamed(exchange.body)
@@ -299,12 +301,14 @@ extension ClientConnection {
         let number = exchange.attemptNumber
         loop.eventLoop.assumeIsolated().scheduleTask(
             in: .nanoseconds(wait.nanosecondsSaturating)
-        ) { [weak self] in
-            guard let self, number == exchange.attemptNumber, isInRequest,
-                exchange.stage == .waiting
-            else { return }
-            attempt(isFirst: false)
+        ) { [handle] in unsafe handle.client?.retryIsDue(number) }
+    }
+
+    private func retryIsDue(_ number: UInt64) {
+        guard number == exchange.attemptNumber, isInRequest, exchange.stage == .waiting else {
+            return
         }
+        attempt(isFirst: false)
     }
 
     /// Asks the next model that may stand in; false when there is none.

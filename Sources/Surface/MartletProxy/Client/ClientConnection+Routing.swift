@@ -11,12 +11,11 @@ extension ClientConnection {
     func route() {
         guard let runtime = exchange.runtime else { return }
         if exchange.scansBody {
-            if exchange.members.hasDuplicate {
+            guard takeModel() else {
                 return fail(
                     400, "duplicate_member",
                     "a member of the body that decides its way comes twice")
             }
-            takeModel()
         }
         fillRequest(runtime)
         let decision = loop.routing.route(by: runtime.snapshot, draw: exchange.requestID)
@@ -37,14 +36,16 @@ extension ClientConnection {
     }
 
     /// What the body says that the request is routed by. Clients keep to one model.
-    private func takeModel() {
+    /// False when it says something twice.
+    private func takeModel() -> Bool {
         let summary = exchange.members.summary(known: knownModelText)
+        if summary.hasDuplicate { return false }
         exchange.modelRange = summary.modelRange
         exchange.user = summary.user
         exchange.outputTokensMax = summary.outputTokensMax
         guard summary.hasModel else {
             exchange.modelName = nil
-            return
+            return true
         }
         if !summary.isKnownModel {
             knownModelText = exchange.members.modelText
@@ -52,6 +53,7 @@ extension ClientConnection {
             knownModelIn = nil
         }
         exchange.modelName = knownModel
+        return true
     }
 
     /// Its number, looked up once for each configuration.

@@ -36,11 +36,11 @@ extension ClientConnection {
         waitForNothing()
         exchange.attemptNumber &+= 1
         let number = exchange.attemptNumber
-        call.ask(loop) { [weak self] answer in
-            guard let self, isInRequest, number == exchange.attemptNumber,
-                exchange.stage == .waiting
+        call.ask(loop) { [handle] answer in
+            guard let client = unsafe handle.client, client.isInRequest,
+                number == client.exchange.attemptNumber, client.exchange.stage == .waiting
             else { return }
-            hasEmbedding(answer, question, model.name, cache.policy, version)
+            client.hasEmbedding(answer, question, model.name, cache.policy, version)
         }
         return true
     }

@@ -60,8 +60,9 @@ extension ClientConnection {
         let identity = pool.members[attempt.member]
         let rename = renaming(to: version, at: identity)
         var lines = WireBuffer()
-        var head = RequestHeadComposer(self, identity, rename, deadline: .never, at: now)
-        parser.readHead { head.compose($0, into: &lines) }
+        parser.readHead {
+            _ = composeHead($0, identity, rename, deadline: .never, at: now, into: &lines)
+        }
         var bytes = unsafe Array(lines.bytes)
         if let rename, let range = rename.range {
             bytes += exchange.body[..<range.lowerBound] + rename.quoted

@@ -175,6 +175,6 @@ final class HTTP2ClientLink: HTTP2Link {
     }
 
     private func closeIfDrained() {
-        if http.hasDrained, !isClosed { closeAfterSending() }
+        if !isClosed, http.load().hasDrained { closeAfterSending() }
     }
 }

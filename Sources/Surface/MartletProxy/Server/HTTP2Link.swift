@@ -188,7 +188,7 @@ class HTTP2Link: ChannelDuplexHandler {
         _ write: (inout HPACKEncoder, inout [UInt8]) -> Void
     ) {
         // A block that is made and not sent would leave the peer's table behind.
-        guard http.isOpen(stream) else { return }
+        guard http.room(stream) != nil else { return }
         makeBlock(write)
         http.sendHeaders(stream, block, endStream: endStream)
         outputAdded()
@@ -254,6 +254,8 @@ struct HTTP2Outflow {
         case trailers([UInt8])
     }
 
+    private static let keptBytesMax = 8 << 10
+
     private(set) var waiting = ByteBuffer()
     var end = End.open
     private(set) var isOver = false
@@ -265,17 +267,21 @@ struct HTTP2Outflow {
     }
 
     mutating func reset() {
-        waiting = ByteBuffer()
+        if waiting.capacity > HTTP2Outflow.keptBytesMax {
+            waiting = ByteBuffer()
+        } else {
+            waiting.clear()
+        }
         end = .open
         isOver = false
     }
 
     /// Gives the machine what windows and the socket have room for.
     mutating func pump(_ stream: HTTP2StreamRef, _ link: HTTP2Link) {
-        guard !isOver, link.http.isOpen(stream) else { return }
+        guard !isOver, var room = link.http.room(stream) else { return }
         let before = link.http.output.count
         while waiting.readableBytes > 0, link.hasRoom {
-            let count = min(waiting.readableBytes, link.http.capacity(stream))
+            let count = min(waiting.readableBytes, room)
             guard count > 0 else { break }
             var endsHere = false
             if case .data = end { endsHere = count == waiting.readableBytes }
@@ -285,6 +291,7 @@ struct HTTP2Outflow {
             }
             waiting.moveReaderIndex(forwardBy: count)
             if endsHere { isOver = true }
+            room = link.http.room(stream) ?? 0
         }
         if waiting.readableBytes == 0 {
             waiting.clear()

@@ -37,8 +37,12 @@ final class HTTP2UpstreamLink: HTTP2Link {
     }
 
     /// Whether it takes another request.
-    var canOpen: Bool { !isClosed && http.canOpen && reserved + http.streamCount < 100 }
-    var isIdle: Bool { http.streamCount == 0 && reserved == 0 }
+    var canOpen: Bool {
+        guard !isClosed else { return false }
+        let load = http.load()
+        return load.canOpen && reserved + load.streams < 100
+    }
+    var isIdle: Bool { reserved == 0 && http.load().streams == 0 }
     /// Streams that are handed out and have sent nothing yet.
     @safe @exclusivity(unchecked) private var reserved = 0
 
@@ -57,7 +61,7 @@ final class HTTP2UpstreamLink: HTTP2Link {
     func open(
         _ stream: HTTP2UpstreamStream, _ head: HTTPRequestHead, endStream: Bool
     ) -> HTTP2StreamRef? {
-        guard !isClosed, http.canOpen else { return nil }
+        guard !isClosed, http.load().canOpen else { return nil }
         makeBlock { encoder, block in
             encoder.append(head, scheme: identity.isEncrypted ? "https" : "http", to: &block)
             if identity.dialect == .grpc {
@@ -77,9 +81,10 @@ final class HTTP2UpstreamLink: HTTP2Link {
         if ref.slot < streams.count, streams[ref.slot] === stream { streams[ref.slot] = nil }
         served += 1
         if retired.count < HTTP2UpstreamLink.freeMax { retired.append(stream) }
-        if http.streamCount == 0 {
+        let load = http.load()
+        if load.streams == 0 {
             idleSince = now
-            if http.isDraining || !http.canOpen { closeAfterSending() }
+            if load.isDraining || !load.canOpen { closeAfterSending() }
         }
     }
 

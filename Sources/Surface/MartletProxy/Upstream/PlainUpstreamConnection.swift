@@ -23,6 +23,8 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelInboundHandler {
     @safe @exclusivity(unchecked) private var isHeld = false
     /// Bytes that have come and wait their turn.
     @safe @exclusivity(unchecked) private var unread = 0
+    /// The socket's own end of a channel without TLS.
+    @safe @exclusivity(unchecked) private var core: (any ChannelCore)?
     /// The channel takes writes.
     @safe @exclusivity(unchecked) private var isActive = false
     @safe @exclusivity(unchecked) private var isClosed = false
@@ -105,12 +107,14 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelInboundHandler {
         self.context = context
         isActive = context.channel.isActive
         outlet = Outlet(context.channel, isEncrypted: pool.identity.isEncrypted)
+        if !pool.identity.isEncrypted { core = context.channel._channelCore }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         isClosed = true
         self.context = nil
         outlet = nil
+        core = nil
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -129,8 +133,10 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelInboundHandler {
         process()
     }
 
-    /// Nobody behind listens for it.
-    func channelReadComplete(context: ChannelHandlerContext) {}
+    /// Nobody behind listens for it. As the client's.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if !isHeld, !isClosed { core?.read0() }
+    }
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosed = true

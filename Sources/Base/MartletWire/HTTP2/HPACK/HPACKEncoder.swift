@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
+
 /// Writes header blocks (RFC 7541), with a table that the peer mirrors.
 package struct HPACKEncoder: Sendable {
     /// How a field may be remembered.
@@ -19,6 +21,21 @@ package struct HPACKEncoder: Sendable {
     private let isHuffmanUsed: Bool
     /// Size changes that the next block must begin with: the smallest since, and the last.
     private var pendingSizes: (least: Int, last: Int)?
+
+    /// What the fields of the last block were coded as, one after the other: the next block's are
+    /// mostly the same.
+    private var memo: [Memo] = []
+    private var memoPlace = 0
+    private static let memoMax = 32
+
+    private struct Memo: Sendable {
+        /// Name and value.
+        var bytes: [UInt8]
+        var nameCount: Int
+        var index: Int
+        /// Of the table that `index` is into; -1: nothing is remembered here.
+        var generation: Int
+    }
 
     /// - Parameter isHuffmanUsed: whether strings are coded where that makes them shorter.
     package init(isHuffmanUsed: Bool = false) {
@@ -40,6 +57,7 @@ package struct HPACKEncoder: Sendable {
 
     /// Starts a block: to be called before its first field.
     package mutating func begin(_ block: inout [UInt8]) {
+        memoPlace = 0
         guard let sizes = pendingSizes else { return }
         pendingSizes = nil
         if sizes.least < sizes.last {
@@ -61,12 +79,21 @@ package struct HPACKEncoder: Sendable {
         }
     }
 
+    /// - Parameter isNew: the name is none that is ever remembered.
     package mutating func append(
         _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ indexing: Indexing,
-        to block: inout [UInt8]
+        isNew: Bool = false, to block: inout [UInt8]
     ) {
-        let found = unsafe table.find(name, value)
+        let place = memoPlace
+        if indexing == .remembered {
+            memoPlace += 1
+            if let index = unsafe remembered(place, name, value) {
+                return HPACKEncoder.integer(index, prefixBits: 7, flags: 0x80, to: &block)
+            }
+        }
+        let found = unsafe table.find(name, value, isFixedOnly: isNew || indexing == .never)
         if let index = found.field, indexing != .never {
+            if indexing == .remembered { unsafe keep(place, name, value, index) }
             return HPACKEncoder.integer(index, prefixBits: 7, flags: 0x80, to: &block)
         }
         let prefixBits = indexing == .remembered ? 6 : 4
@@ -81,6 +108,39 @@ package struct HPACKEncoder: Sendable {
         if found.name == nil, found.field == nil { unsafe string(name, to: &block) }
         unsafe string(value, to: &block)
         if indexing == .remembered { table.insert(unsafe HPACKTable.Entry(name, value)) }
+    }
+
+    /// The index of a field that stood in the same place of the last block.
+    private func remembered(
+        _ place: Int, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) -> Int? {
+        guard place < memo.count, memo[place].generation == table.generation,
+            memo[place].nameCount == name.count,
+            memo[place].bytes.count == name.count + value.count
+        else { return nil }
+        let isSame = unsafe memo[place].bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress, let first = name.baseAddress else { return false }
+            guard unsafe memcmp(base, first, name.count) == 0 else { return false }
+            guard let second = value.baseAddress, value.count > 0 else { return true }
+            return unsafe memcmp(base + name.count, second, value.count) == 0
+        }
+        return isSame ? memo[place].index : nil
+    }
+
+    private mutating func keep(
+        _ place: Int, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer,
+        _ index: Int
+    ) {
+        guard place < HPACKEncoder.memoMax else { return }
+        while memo.count <= place {
+            memo.append(Memo(bytes: [], nameCount: 0, index: 0, generation: -1))
+        }
+        memo[place].bytes.removeAll(keepingCapacity: true)
+        unsafe memo[place].bytes.append(contentsOf: name)
+        unsafe memo[place].bytes.append(contentsOf: value)
+        memo[place].nameCount = name.count
+        memo[place].index = index
+        memo[place].generation = table.generation
     }
 
     private func string(_ bytes: UnsafeRawBufferPointer, to block: inout [UInt8]) {

@@ -112,7 +112,7 @@ struct HPACKTable: Sendable {
     /// The index of the field, or else of one with its name.
     /// - Precondition: the table was made to be searched.
     func find(
-        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, isFixedOnly: Bool = false
     ) -> (field: Int?, name: Int?) {
         let mark = unsafe HPACKTable.mark(name)
         var named: Int?
@@ -124,6 +124,7 @@ struct HPACKTable: Sendable {
                 place += 1
             }
         }
+        if isFixedOnly { return (nil, named) }
         for age in 0..<count {
             let place = position(age)
             guard marks[place] == mark, let entry = ring[place], unsafe entry.hasName(name) else {

@@ -24,31 +24,16 @@ struct ModelRenaming {
 }
 
 /// Writes the head of a request as the upstream gets it.
-struct RequestHeadComposer {
-    private let client: ClientConnection
-    private let identity: UpstreamIdentity
-    private let rename: ModelRenaming?
-    private let now: MonotonicInstant
-    private let deadline: Deadline
-    /// The body goes in chunks: its length is not known.
-    private(set) var isChunked = false
-
-    init(
-        _ client: ClientConnection, _ identity: UpstreamIdentity, _ rename: ModelRenaming?,
-        deadline: Deadline, at now: MonotonicInstant
-    ) {
-        self.client = client
-        self.identity = identity
-        self.rename = rename
-        self.now = now
-        self.deadline = deadline
-    }
-
-    mutating func compose(_ head: borrowing HTTPRequestHead, into bytes: inout WireBuffer) {
+extension ClientConnection {
+    /// - Returns: whether the body goes in chunks: its length is not known.
+    func composeHead(
+        _ head: borrowing HTTPRequestHead, _ identity: UpstreamIdentity, _ rename: ModelRenaming?,
+        deadline: Deadline, at now: MonotonicInstant, into bytes: inout WireBuffer
+    ) -> Bool {
         let source = head.fields.bytes
-        appendLine(head, source, &bytes)
+        appendLine(head, source, identity, rename, &bytes)
         bytes.append(contentsOf: identity.hostLine)
-        let ownsKeys = client.exchange.runtime?.access.requiresKey ?? false
+        let ownsKeys = exchange.runtime?.access.requiresKey ?? false
         let kinds = head.fields.appendForwarded(
             to: &bytes, keepsAuthorization: !ownsKeys && identity.credentialLine == nil,
             isRequest: true)
@@ -58,8 +43,8 @@ struct RequestHeadComposer {
             bytes.append(before, of: source)
             bytes.append(", ")
         }
-        bytes.append(contentsOf: client.address)
-        if client.isEncrypted {
+        bytes.append(contentsOf: address)
+        if isEncrypted {
             bytes.append("\r\nX-Forwarded-Proto: https")
         } else {
             bytes.append("\r\nX-Forwarded-Proto: http")
@@ -72,20 +57,22 @@ struct RequestHeadComposer {
         if let given = kinds.requestID {
             bytes.append(given, of: source)
         } else {
-            bytes.append(hexadecimal: client.exchange.requestID)
+            bytes.append(hexadecimal: exchange.requestID)
         }
         // The client's trace goes on; without one, one begins here.
         bytes.append("\r\ntraceparent: ")
-        client.trace(kinds.traceParent, source).append(to: &bytes)
+        trace(kinds.traceParent, source).append(to: &bytes)
         if let left = deadline.remaining(at: now) {
             appendTimeout(left, &bytes)
         }
-        appendFraming(head, &bytes)
+        let isChunked = appendFraming(head, rename, &bytes)
         bytes.append("\r\n\r\n")
+        return isChunked
     }
 
     private func appendLine(
-        _ head: borrowing HTTPRequestHead, _ source: [UInt8], _ bytes: inout WireBuffer
+        _ head: borrowing HTTPRequestHead, _ source: [UInt8], _ identity: UpstreamIdentity,
+        _ rename: ModelRenaming?, _ bytes: inout WireBuffer
     ) {
         if head.method == .post {
             bytes.append("POST ")
@@ -98,7 +85,7 @@ struct RequestHeadComposer {
         bytes.append(contentsOf: identity.pathPrefix)
         let target = head.forwardedTarget
         if let rename, rename.range == nil, !rename.isInMessages,
-            let name = client.exchange.modelName
+            let name = exchange.modelName
         {
             let start = target.lowerBound + "/v2/models/".utf8.count
             bytes.append(target.lowerBound..<start, of: source)
@@ -111,7 +98,7 @@ struct RequestHeadComposer {
     }
 
     private func appendTimeout(_ left: Duration, _ bytes: inout WireBuffer) {
-        if client.exchange.isGRPC {
+        if exchange.isGRPC {
             bytes.append("\r\ngrpc-timeout: ")
             bytes.append(text: GRPCTimeout.text(max(left, .microseconds(1))))
             return
@@ -121,25 +108,25 @@ struct RequestHeadComposer {
         bytes.append("ms")
     }
 
-    private mutating func appendFraming(
-        _ head: borrowing HTTPRequestHead, _ bytes: inout WireBuffer
-    ) {
+    private func appendFraming(
+        _ head: borrowing HTTPRequestHead, _ rename: ModelRenaming?, _ bytes: inout WireBuffer
+    ) -> Bool {
         var length =
-            client.exchange.isBodyComplete ? client.exchange.bodyBytes : head.contentLength
+            exchange.isBodyComplete ? exchange.bodyBytes : head.contentLength
         if let rename, rename.isInMessages { length = nil }
         if let known = length, let rename, let range = rename.range {
             length = known + rename.quoted.count - range.count
         }
         guard let length else {
-            isChunked = true
             bytes.append("\r\nTransfer-Encoding: chunked")
-            return
+            return true
         }
         let isNeeded =
             length > 0 || head.method == .post || head.method == .put || head.method == .patch
-        guard isNeeded else { return }
+        guard isNeeded else { return false }
         bytes.append("\r\nContent-Length: ")
         bytes.append(decimal: length)
+        return false
     }
 }
 
