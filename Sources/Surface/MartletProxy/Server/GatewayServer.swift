@@ -143,7 +143,10 @@ public final class GatewayServer: Service {
             }
             shared.variants.start(on: first.eventLoop)
             shared.comparisons.start(on: first.eventLoop, shared.logger)
-            first.eventLoop.scheduleTask(in: .seconds(1)) { _ = ProgramPages.releaseCode() }
+            // What start-up has used, and then what first requests have: keys' hashes, new connections.
+            for seconds in [1, 10] as [Int64] {
+                first.eventLoop.scheduleTask(in: .seconds(seconds)) { ProgramPages.releaseCode() }
+            }
         }
     }
 
