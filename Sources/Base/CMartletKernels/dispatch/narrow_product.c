@@ -12,7 +12,8 @@ typedef struct {
     int64_t row_groups;       // between two rows; not a multiple of 4 KiB
     char *scratch;
     size_t slot_bytes;
-    int64_t rows, columns, row_blocks;
+    int64_t rows;             // of the largest block
+    martlet_cut cut;
     int32_t converted;        // all rows lie in the first slot
 } job;
 
@@ -145,8 +146,9 @@ static void block_part(void *context, int32_t part, int32_t parts) {
     (void)parts;
     const job *j = context;
     const martlet_narrow_product *p = j->p;
-    int64_t m0 = part % j->row_blocks * j->rows, n0 = part / j->row_blocks * j->columns;
-    int64_t m1 = martlet_min(m0 + j->rows, p->m), n1 = martlet_min(n0 + j->columns, p->n);
+    int64_t rows_of[2], columns_of[2];
+    martlet_cut_block(&j->cut, part, p->m, p->n, rows_of, columns_of);
+    int64_t m0 = rows_of[0], m1 = rows_of[1], n0 = columns_of[0], n1 = columns_of[1];
     if (j->converted) {
         // The slots of blocks of answers lie behind the rows.
         char *room = (char *)answers(j, j->scratch, p->m);
@@ -182,22 +184,15 @@ void martlet_narrow_product_run(
     martlet_narrow type = p->left.type;
     int64_t k = p->left.k, panels = p->b.columns / MARTLET_PANEL;
     job j = {.p = p, .scratch = scratch, .row_groups = row_groups(type, k)};
-    j.columns = p->b.columns;
     int64_t wanted = threads == 1 || p->m * p->n * k < (1 << 21) ? 1 : threads * 4;
     j.converted = wanted > 1 && p->m < tall(threads);
-    j.rows = block_rows(type, p->m, k);
-    if (j.converted) {
-        j.columns = martlet_ceil_div(panels, martlet_min(panels, wanted)) * MARTLET_PANEL;
-        wanted = martlet_ceil_div(wanted, martlet_ceil_div(p->n, j.columns));
+    if (j.converted)
         martlet_parallel_for(martlet_parts(p->m * k, p->m, threads), threads, convert_part, &j);
-    }
-    if (wanted > 1) {
-        int64_t share = martlet_ceil_div(p->m, wanted);
-        int64_t tile = martlet_narrow_tiles(type)->tile_rows;
-        j.rows = martlet_min(j.rows, martlet_round_up(share, tile));
-    }
+    j.cut = martlet_cut_make(
+        p->m, panels, martlet_narrow_tiles(type)->tile_rows, block_rows(type, p->m, k), wanted,
+        j.converted, threads);
+    j.rows = martlet_cut_rows(&j.cut, p->m);
     j.slot_bytes = slot_bytes(type, j.rows, k, p->left.wants_sums, p->narrow != NULL);
-    j.row_blocks = martlet_ceil_div(p->m, j.rows);
-    int64_t parts = j.row_blocks * martlet_ceil_div(p->n, j.columns);
+    int64_t parts = j.cut.row_blocks * j.cut.column_blocks;
     martlet_parallel_for((int32_t)parts, threads, block_part, &j);
 }

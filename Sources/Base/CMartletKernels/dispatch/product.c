@@ -81,16 +81,17 @@ typedef struct {
     const martlet_product *product;
     float *scratch;
     size_t slot_floats;
-    int64_t rows, columns, row_blocks;
+    martlet_cut cut;
 } job;
 
 static void product_part(void *context, int32_t part, int32_t parts) {
     (void)parts;
     const job *j = context;
     const martlet_product *p = j->product;
-    int64_t m0 = part % j->row_blocks * j->rows, n0 = part / j->row_blocks * j->columns;
+    int64_t rows[2], columns[2];
+    martlet_cut_block(&j->cut, part, p->m, p->n, rows, columns);
     martlet_product_block(
-        p, m0, martlet_min(m0 + j->rows, p->m), n0, martlet_min(n0 + j->columns, p->n),
+        p, rows[0], rows[1], columns[0], columns[1],
         j->scratch + (size_t)martlet_parallel_slot() * j->slot_floats);
 }
 
@@ -99,22 +100,16 @@ void martlet_product_parallel(const martlet_product *p, float *scratch, int32_t 
     threads = martlet_pool_threads(threads);
     int64_t panels = martlet_ceil_div(p->n, MARTLET_PANEL);
     int64_t wanted = p->m * p->n * (p->k + 8) < (1 << 20) ? 1 : threads * 4;
-    job j = {p, scratch, martlet_product_block_bytes(p->m, p->k) / sizeof(float),
-             martlet_min(p->m, MARTLET_BLOCK_ROWS), panels * MARTLET_PANEL, 1};
     if (threads == 1 || wanted == 1) {
         martlet_product_serial(p, scratch);
         return;
     }
     // Tall products are cut by rows only, so that A is copied once; others by panels first.
-    if (p->m < wanted * 56) {
-        int64_t column_blocks = martlet_min(panels, wanted);
-        j.columns = martlet_ceil_div(panels, column_blocks) * MARTLET_PANEL;
-        wanted = martlet_ceil_div(wanted, martlet_ceil_div(p->n, j.columns));
-    }
-    int64_t share = martlet_round_up(martlet_ceil_div(p->m, wanted), martlet_table()->tile_rows);
-    j.rows = martlet_min(j.rows, share);
-    j.row_blocks = martlet_ceil_div(p->m, j.rows);
-    int64_t parts = j.row_blocks * martlet_ceil_div(p->n, j.columns);
+    job j = {p, scratch, martlet_product_block_bytes(p->m, p->k) / sizeof(float),
+             martlet_cut_make(
+                 p->m, panels, martlet_table()->tile_rows, MARTLET_BLOCK_ROWS, wanted,
+                 p->m < wanted * 56, threads)};
+    int64_t parts = j.cut.row_blocks * j.cut.column_blocks;
     martlet_parallel_for((int32_t)parts, threads, product_part, &j);
 }
 
