@@ -39,6 +39,21 @@ struct TidyTests {
         }
         #expect(TreeCheck.mirrors(sources: sources, tests: tests) == [])
     }
+
+    @Test("the documentation names every pass")
+    func passes() throws {
+        let text = try #require(Tree.read("Documentation/Passes.md"))
+        let mark = "static let name = \""
+        var count = 0
+        for file in try Tree.files() where file.path.contains("MartletGraph/Passes/") {
+            for line in file.text.split(separator: "\n") where line.contains(mark) {
+                let name = line.split(separator: "\"")[1]
+                #expect(text.contains("`\(name)`"), "\(name) is not described")
+                count += 1
+            }
+        }
+        #expect(count > 20)
+    }
 }
 
 /// The checkout that this test was built from.
