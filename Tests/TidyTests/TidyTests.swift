@@ -46,7 +46,7 @@ struct TidyTests {
         let mark = "static let name = \""
         var count = 0
         for file in try Tree.files() where file.path.contains("MartletGraph/Passes/") {
-            for line in file.text.split(separator: "\n") where line.contains(mark) {
+            for line in file.lines where line.contains(mark) {
                 let name = line.split(separator: "\"")[1]
                 #expect(text.contains("`\(name)`"), "\(name) is not described")
                 count += 1
