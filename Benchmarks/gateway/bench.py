@@ -147,7 +147,7 @@ def latency(port, seconds):
 
 def main():
     martlet, go = sys.argv[1], sys.argv[2]
-    connections = [int(c) for c in os.environ.get("CONNECTIONS", "64,256").split(",")]
+    connections = [int(c) for c in os.environ.get("CONNECTIONS", "64,256").split(",") if c]
     seconds = int(os.environ.get("SECONDS_EACH", "3"))
     rounds = int(os.environ.get("ROUNDS", "2"))
     paced = int(os.environ.get("PACED_SECONDS", "0"))

@@ -143,7 +143,7 @@ public final class GatewayServer: Service {
             }
             shared.variants.start(on: first.eventLoop)
             shared.comparisons.start(on: first.eventLoop, shared.logger)
-            // What start-up has used, and then what first requests have: keys' hashes, new connections.
+            // What start-up has used, and then what only first requests have.
             for seconds in [1, 10] as [Int64] {
                 first.eventLoop.scheduleTask(in: .seconds(seconds)) { ProgramPages.releaseCode() }
             }
