@@ -4,6 +4,7 @@
 
 Waits are 40 ms here (5 ms is the default): the exam runs on busy machines, where a process may not run for longer than that.
 """
+import json
 import os
 import shutil
 import signal
@@ -229,6 +230,77 @@ def test_away_and_back(replicas, redis):
         row.saw = f"{len(before)}, then {len(away)} (slowest {slowest * 1000:.0f} ms), then {len(back)} x 200"
     assert total <= 2 * BURST, "over-admission is at most one burst"
     assert len(back) == 0, "what was admitted meanwhile is charged"
+
+
+def budget(amount, hours):
+    """An answer costs 0.000017; other hours, another budget."""
+    return f"concurrency: 1000}}, budget: {{amount: {amount}, per: {hours}h"
+
+
+def pay(replicas, count):
+    """Requests to both by turns: how many each let through; all others are told that the money is gone."""
+    good = [0, 0]
+    for index in range(count):
+        answer = httpx.post(replicas[index % 2].url + "/v1/chat/completions", headers=BOB,
+                            json={"model": "solo", "messages": []}, timeout=10)
+        if answer.status_code == 200:
+            good[index % 2] += 1
+        else:
+            assert answer.status_code == 402 and answer.json()["error"]["code"] == "budget_exceeded", answer.text
+            assert int(answer.headers["retry-after"]) > 0
+    return good
+
+
+def spent(replica):
+    rows = {row["holder"]: row["spent"] for row in json.loads(replica.get("/admin/usage"))["budgets"]}
+    return round(rows["key 'bob'"] * 1e6)
+
+
+def test_budgets_are_exact(replicas):
+    with Case(replicas[0], "a budget for 10 answers at two replicas") as row:
+        renew(replicas, budget(0.00017, 80_000))
+        good = pay(replicas, 30)
+        row.saw = f"{sum(good)} x 200 ({good[0]} + {good[1]}), the rest 402"
+    assert good == [5, 5]
+    assert {spent(replica) for replica in replicas} == {170}
+    # Many at once: over by those that were under way.
+    renew(replicas, budget(0.00034, 90_000))
+    good = []
+
+    def run(index):
+        good.append(pay([replicas[index % 2]] * 2, 10))
+    workers = [threading.Thread(target=run, args=(index,)) for index in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert 20 <= sum(map(sum, good)) <= 20 + 8
+    assert pay(replicas, 4) == [0, 0]
+
+
+@pytest.mark.parametrize("how", ["hangs", "loses its data"])
+def test_budgets_while_redis_is_away(replicas, redis, how):
+    with Case(replicas[0], f"a budget for 10 answers, 4 of them spent, when Redis {how}") as row:
+        renew(replicas, budget(0.00017, 100_000 if how == "hangs" else 110_000))
+        assert pay(replicas, 4) == [2, 2]
+        # An answer that costs nothing, after which each knows of all four.
+        replicas[0].a.reset("status:400", "status:400")
+        for replica in replicas:
+            httpx.post(replica.url + "/v1/chat/completions", headers=BOB, json={"model": "solo", "messages": []})
+        assert [spent(replica) for replica in replicas] == [68, 68]
+        redis.pause() if how == "hangs" else redis.stop()
+        time.sleep(0.3)
+        away = pay(replicas, 20)
+        redis.resume() if how == "hangs" else redis.start()
+        for _ in range(200):
+            back = pay(replicas, 2)
+            if [spent(replica) for replica in replicas] == [170, 170]:
+                break
+            time.sleep(0.05)
+        row.saw = f"4, then {away[0]} + {away[1]}, then {sum(back)} x 200"
+    assert away == [3, 3], "each may spend its half of what was left"
+    assert sum(back) == 0 and [spent(replica) for replica in replicas] == [170, 170], "and tells the other"
+    wait_until_shared(replicas)
 
 
 def test_down_while_starting(replicas, redis, tmp_path):

@@ -12,9 +12,10 @@ internal import MartletStorage
 @main
 struct GatewayBenchmark {
     static func main() throws {
+        if CommandLine.arguments.dropFirst().first == "--swaps" { return try SwapBenchmark.run() }
         guard let place = CommandLine.arguments.firstIndex(of: "--config"),
             place + 1 < CommandLine.arguments.count
-        else { return print("GatewayBenchmark --config gateway.yaml") }
+        else { return print("GatewayBenchmark --config gateway.yaml | --swaps") }
         let file = CommandLine.arguments[place + 1]
         let bytes = try FileSystem.readAll(file, limit: 64 << 20)
         let snapshot = try RoutingSnapshot(yaml: bytes, file: file)

@@ -12,7 +12,7 @@ package struct BudgetPolicy: Sendable, Hashable {
         case seconds(Int64)
 
         /// The number of the period that a time is in.
-        func number(_ now: Int64) -> Int64 {
+        package func number(_ now: Int64) -> Int64 {
             switch self {
             case .day: return now / 86_400
             case .month:
@@ -23,7 +23,7 @@ package struct BudgetPolicy: Sendable, Hashable {
         }
 
         /// When the next one begins.
-        func next(_ now: Int64) -> Int64 {
+        package func next(_ now: Int64) -> Int64 {
             switch self {
             case .day: return (now / 86_400 + 1) * 86_400
             case .seconds(let count): return (now / max(count, 1) + 1) * max(count, 1)
@@ -50,6 +50,9 @@ package struct BudgetPolicy: Sendable, Hashable {
 ///
 /// What a request costs is known when it is over, so those that are under way when a budget runs
 /// out are still answered: that is the most by which it is overspent.
+///
+/// Replicas that share budgets `learn` what all have spent and `owe` what the others have not been
+/// told. While they hear nothing of each other, each may spend its part of what is left.
 package struct BudgetBook: Sendable, Equatable {
     package struct Refusal: Error, Sendable, Hashable {
         package var holder: String
@@ -59,35 +62,82 @@ package struct BudgetBook: Sendable, Equatable {
 
     private struct Entry: Sendable, Equatable {
         var period: Int64
-        var spent: Int64
+        /// As far as is known, of all replicas.
+        var spent: Int64 = 0
+        /// Spent here, and not in what all know.
+        var owed: Int64 = 0
     }
 
     private var entries: [String: Entry] = [:]
 
     package init() {}
 
-    /// - Parameter now: seconds since the epoch.
-    package func spent(_ holder: String, _ policy: BudgetPolicy, now: Int64) -> Int64 {
-        guard let entry = entries[holder], entry.period == policy.period.number(now) else {
-            return 0
+    private func entry(_ holder: String, _ policy: BudgetPolicy, _ now: Int64) -> Entry {
+        let period = policy.period.number(now)
+        guard let entry = entries[holder], entry.period == period else {
+            return Entry(period: period)
         }
-        return entry.spent
+        return entry
     }
 
+    private static func sum(_ left: Int64, _ right: Int64) -> Int64 {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        return overflow ? .max : sum
+    }
+
+    /// - Parameter now: seconds since the epoch.
+    package func spent(_ holder: String, _ policy: BudgetPolicy, now: Int64) -> Int64 {
+        let entry = entry(holder, policy, now)
+        return BudgetBook.sum(entry.spent, entry.owed)
+    }
+
+    /// - Parameter shares: the replicas that divide what is left; 1 when what all have spent is
+    ///   known.
     package func admit(
-        _ holder: String, _ policy: BudgetPolicy, now: Int64
+        _ holder: String, _ policy: BudgetPolicy, shares: Int = 1, now: Int64
     ) throws(Refusal) {
-        guard spent(holder, policy, now: now) >= policy.amount else { return }
+        let entry = entry(holder, policy, now)
+        let (owed, overflow) = entry.owed.multipliedReportingOverflow(by: Int64(max(shares, 1)))
+        guard overflow || BudgetBook.sum(entry.spent, owed) >= policy.amount else { return }
         throw Refusal(holder: holder, wait: policy.period.next(now) - now)
     }
 
     package mutating func charge(
         _ holder: String, _ policy: BudgetPolicy, cost: Int64, now: Int64
     ) {
-        let (sum, overflow) = spent(holder, policy, now: now)
-            .addingReportingOverflow(max(cost, 0))
-        entries[holder] = Entry(
-            period: policy.period.number(now), spent: overflow ? .max : sum)
+        var entry = entry(holder, policy, now)
+        entry.spent = BudgetBook.sum(entry.spent, max(cost, 0))
+        entries[holder] = entry
+    }
+
+    // MARK: Replicas
+
+    /// What all have spent in a period, as far as is known, without what is owed.
+    package func known(_ holder: String, period: Int64) -> Int64 {
+        guard let entry = entries[holder], entry.period == period else { return 0 }
+        return entry.spent
+    }
+
+    /// Charges what the others are still to be told.
+    package mutating func owe(
+        _ holder: String, _ policy: BudgetPolicy, cost: Int64, now: Int64
+    ) {
+        var entry = entry(holder, policy, now)
+        entry.owed = BudgetBook.sum(entry.owed, max(cost, 0))
+        entries[holder] = entry
+    }
+
+    /// All have spent so much in a period, `settled` of what was owed included. Answers may come
+    /// in any order: spending never goes down.
+    package mutating func learn(
+        _ holder: String, period: Int64, spent: Int64, settled: Int64 = 0
+    ) {
+        var entry = entries[holder] ?? Entry(period: period)
+        guard entry.period <= period else { return }
+        if entry.period < period { entry = Entry(period: period) }
+        entry.spent = max(entry.spent, spent)
+        entry.owed = max(entry.owed - settled, 0)
+        entries[holder] = entry
     }
 
     // MARK: Keeping
@@ -95,7 +145,8 @@ package struct BudgetBook: Sendable, Equatable {
     package var json: JSONValue {
         var holders = JSONObject()
         for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
-            holders[name] = ["period": .integer(entry.period), "spent": .integer(entry.spent)]
+            let spent = BudgetBook.sum(entry.spent, entry.owed)
+            holders[name] = ["period": .integer(entry.period), "spent": .integer(spent)]
         }
         return ["version": 1, "budgets": .object(holders)]
     }

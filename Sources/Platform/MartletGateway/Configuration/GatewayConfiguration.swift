@@ -23,6 +23,8 @@ package struct GatewayConfiguration: Sendable {
         package var dialect: Dialect
         /// The environment variable that holds the upstream's own API key.
         package var keyVariable: String?
+        /// It is spoken to over one HTTP/2 connection for each event loop, a stream each request.
+        package var isHTTP2 = false
     }
 
     /// Upstreams that can stand in for one another, with how to choose and protect them.

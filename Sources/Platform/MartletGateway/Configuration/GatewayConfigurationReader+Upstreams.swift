@@ -11,14 +11,23 @@ extension GatewayConfigurationReader {
         let what = "upstream '\(name)'"
         var dialect = GatewayConfiguration.Upstream.Dialect.openai
         var keyVariable: String?
+        var version = 1
         let address: GatewayConfiguration.Upstream.Address?
         if let url = node.text, !node.isNull {
             address = readAddress(url, what, node.position)
         } else {
             guard let section = ConfigurationSection(node, what, problems) else { return }
-            section.allow(["url", "local", "protocol", "key_env"])
+            section.allow(["url", "local", "protocol", "http", "key_env"])
             keyVariable = section.text("key_env")
             section.choice("protocol", &dialect)
+            if dialect == .grpc { version = 2 }
+            section.integer("http", 1...2, &version)
+            if dialect == .grpc, version == 1 {
+                problems.add("\(what) has http: 1, but gRPC needs HTTP/2", at: position)
+            }
+            if section["local"] != nil, section["http"] != nil {
+                problems.add("\(what) is local: no version of HTTP is spoken", at: position)
+            }
             switch (section["url"], section["local"]) {
             case (.some(let node), nil):
                 address = section.text("url").flatMap { readAddress($0, what, node.position) }
@@ -33,7 +42,7 @@ extension GatewayConfigurationReader {
         configuration.upstreams.append(
             GatewayConfiguration.Upstream(
                 name: name, position: position, address: address, dialect: dialect,
-                keyVariable: keyVariable))
+                keyVariable: keyVariable, isHTTP2: version == 2))
     }
 
     private func readAddress(

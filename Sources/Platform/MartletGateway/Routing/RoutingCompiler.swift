@@ -53,7 +53,7 @@ struct RoutingCompiler {
             tables.upstreams.append(
                 RoutingTables.Upstream(
                     name: upstream.name, address: upstream.address, dialect: upstream.dialect,
-                    keyVariable: upstream.keyVariable))
+                    keyVariable: upstream.keyVariable, isHTTP2: upstream.isHTTP2))
         }
         for pool in configuration.pools {
             if upstreamIndex[pool.name] != nil {

@@ -10,11 +10,14 @@ package struct RoutingTables: Sendable {
         package var address: GatewayConfiguration.Upstream.Address
         package var dialect: GatewayConfiguration.Upstream.Dialect
         package var keyVariable: String?
+        package var isHTTP2: Bool
 
         package init(
             name: String, address: GatewayConfiguration.Upstream.Address,
-            dialect: GatewayConfiguration.Upstream.Dialect, keyVariable: String? = nil
+            dialect: GatewayConfiguration.Upstream.Dialect, keyVariable: String? = nil,
+            isHTTP2: Bool = false
         ) {
+            self.isHTTP2 = isHTTP2 || dialect == .grpc
             self.name = name
             self.address = address
             self.dialect = dialect

@@ -39,19 +39,37 @@ final class BudgetLedger: Sendable {
         state.withLock { $0.book = book }
     }
 
-    func admit(
-        _ holder: String, _ policy: BudgetPolicy, now: Int64
-    ) throws(BudgetBook.Refusal) {
+    /// - Parameter shares: the replicas that divide what is left.
+    func admit(_ budget: HeldBudget, shares: Int) throws(BudgetBook.Refusal) {
         try state.withLock { state throws(BudgetBook.Refusal) in
-            try state.book.admit(holder, policy, now: now)
+            try state.book.admit(budget.holder, budget.policy, shares: shares, now: budget.now)
         }
     }
 
-    func charge(_ holder: String, _ policy: BudgetPolicy, cost: Int64, now: Int64) {
+    /// - Parameter isShared: other replicas are to be told.
+    func charge(_ budget: HeldBudget, cost: Int64, isShared: Bool) {
         state.withLock { state in
-            state.book.charge(holder, policy, cost: cost, now: now)
+            if isShared {
+                state.book.owe(budget.holder, budget.policy, cost: cost, now: budget.now)
+            } else {
+                state.book.charge(budget.holder, budget.policy, cost: cost, now: budget.now)
+            }
             state.isChanged = true
         }
+    }
+
+    /// Takes in what all replicas have spent, `settled` of what this one owed included.
+    func learn(_ budget: HeldBudget, spent: Int64, settled: Int64 = 0) {
+        state.withLock { state in
+            state.book.learn(
+                budget.holder, period: budget.period, spent: spent, settled: settled)
+            state.isChanged = true
+        }
+    }
+
+    /// What all are known to have spent, without what this replica owes.
+    func known(_ budget: HeldBudget) -> Int64 {
+        state.withLock { $0.book.known(budget.holder, period: budget.period) }
     }
 
     func spent(_ holder: String, _ policy: BudgetPolicy, now: Int64) -> Int64 {
@@ -84,10 +102,10 @@ extension ClientConnection {
     func hasBudget(_ runtime: GatewayRuntime) -> Bool {
         let access = runtime.access
         guard access.hasBudgets else { return true }
-        let now = loop.epochSeconds(at: exchange.began)
+        let shares = loop.state.budgetShares
         do throws(BudgetBook.Refusal) {
-            for (holder, policy) in budgets(runtime) {
-                try shared.budgets.admit(holder, policy, now: now)
+            for budget in budgets(runtime, at: exchange.began) {
+                try shared.budgets.admit(budget, shares: shares)
             }
             return true
         } catch {
@@ -108,21 +126,23 @@ extension ClientConnection {
         let output = Int64(clamping: usage.output).multipliedReportingOverflow(by: price.output)
         let (sum, overflow) = input.partialValue.addingReportingOverflow(output.partialValue)
         let cost = overflow || input.overflow || output.overflow ? Int64.max : sum
-        let seconds = loop.epochSeconds(at: now)
-        for (holder, policy) in budgets(runtime) {
-            shared.budgets.charge(holder, policy, cost: cost, now: seconds)
+        for budget in budgets(runtime, at: now) {
+            // On this event loop the answer cannot come before what it settles.
+            let isShared = loop.state.charge(budget, cost: cost)
+            shared.budgets.charge(budget, cost: cost, isShared: isShared)
         }
     }
 
-    private func budgets(_ runtime: GatewayRuntime) -> [(String, BudgetPolicy)] {
-        var found: [(String, BudgetPolicy)] = []
+    func budgets(_ runtime: GatewayRuntime, at instant: MonotonicInstant) -> [HeldBudget] {
+        let now = loop.epochSeconds(at: instant)
+        var found: [HeldBudget] = []
         if let key = exchange.key.map({ runtime.access.keys[$0] }), let policy = key.budget {
-            found.append(("key '\(key.name)'", policy))
+            found.append(HeldBudget(holder: "key '\(key.name)'", policy: policy, now: now))
         }
         if let tenant = exchange.tenant(runtime),
             let policy = runtime.access.tenantBudgets[tenant]
         {
-            found.append(("tenant '\(tenant)'", policy))
+            found.append(HeldBudget(holder: "tenant '\(tenant)'", policy: policy, now: now))
         }
         return found
     }

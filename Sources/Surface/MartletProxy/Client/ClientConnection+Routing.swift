@@ -78,7 +78,14 @@ extension ClientConnection {
                 "this API key may not use the model "
                     + "'\(runtime.snapshot.tables.models[model].name)'")
         }
+        if asksBudgets(version, runtime) { return }
+        admitWithinBudget(version, runtime)
+    }
+
+    /// What has been spent is known, as far as it can be.
+    func admitWithinBudget(_ version: Int, _ runtime: GatewayRuntime) {
         guard hasBudget(runtime) else { return }
+        let model = runtime.snapshot.tables.versions[version].model
         let keyLimiter = exchange.key.flatMap { runtime.keyLimiters[$0] }
         let tenantLimiter: Limiter?
         if let key = exchange.key, exchange.identity == nil {

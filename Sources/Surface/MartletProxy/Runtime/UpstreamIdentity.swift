@@ -50,12 +50,12 @@ final class UpstreamIdentity: Sendable {
     let localModel: String?
     /// Models of this process cannot be asked where there are none: they count as down.
     let canBeAsked: Bool
-    var speaksHTTP2: Bool { dialect == .grpc && localModel == nil }
+    var speaksHTTP2: Bool { source.isHTTP2 && localModel == nil }
 
     /// Whether it stands for the same endpoint with the same credentials.
     func matches(_ upstream: RoutingTables.Upstream, secret: String?) -> Bool {
         source.name == upstream.name && source.address == upstream.address
-            && source.dialect == upstream.dialect
+            && source.dialect == upstream.dialect && source.isHTTP2 == upstream.isHTTP2
             && credentialLine == secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
     }
 }

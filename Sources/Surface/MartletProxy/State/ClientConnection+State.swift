@@ -8,6 +8,7 @@ internal import NIOCore
 
 /// What a request waits for at the shared state.
 enum StateQuestion {
+    case budgets(version: Int)
     case limits(LimitDemand, version: Int)
     case cache
 }
@@ -53,6 +54,8 @@ extension ClientConnection: SharedStateUser {
         loop.state.isLate()
         exchange.attemptNumber &+= 1
         switch question {
+        case .budgets(let version):
+            if let runtime = exchange.runtime { admitWithinBudget(version, runtime) }
         case .limits(let demand, let version): goByShare(demand, version)
         case .cache: missed()
         }
@@ -63,6 +66,28 @@ extension ClientConnection: SharedStateUser {
         guard let runtime = exchange.runtime else { return }
         let admission = loop.state.admitByShare(demand, at: shared.time.now())
         _ = take(admission, version, runtime)
+    }
+
+    /// Asks what has been spent of the request's budgets; false when there is nobody to ask.
+    func asksBudgets(_ version: Int, _ runtime: GatewayRuntime) -> Bool {
+        guard runtime.access.hasBudgets else { return false }
+        let budgets = budgets(runtime, at: exchange.began)
+        exchange.attemptNumber &+= 1
+        guard !budgets.isEmpty,
+            loop.state.askSpent(budgets, for: self, number: exchange.attemptNumber)
+        else { return false }
+        asking = .budgets(version: version)
+        waitForState()
+        return true
+    }
+
+    func budgetsHaveAnswered(_ number: UInt64) {
+        guard number == exchange.attemptNumber, exchange.stage == .waiting, isInRequest,
+            case .budgets(let version)? = asking, let runtime = exchange.runtime
+        else { return }
+        asking = nil
+        waitForNothing()
+        admitWithinBudget(version, runtime)
     }
 
     func limitsHaveAnswered(_ answer: LimitAnswer, _ number: UInt64) -> Bool {

@@ -13,7 +13,7 @@ internal import NIOCore
 /// `isReady` is false while a reply is late. Then a probe is sent from time to time, and whoever
 /// asks is served again once a probe has been answered in time.
 final class RedisLink {
-    enum Script: Int, CaseIterable { case admit, settle, heartbeat }
+    enum Script: Int, CaseIterable { case admit, settle, heartbeat, charge, spent }
 
     private enum Phase { case away, connecting, preparing, ready, late, stopped }
 
@@ -167,7 +167,10 @@ final class RedisLink {
             commands.append(["AUTH"] + (configuration.user.map { [$0] } ?? []) + [password])
         }
         if configuration.database != 0 { commands.append(["SELECT", "\(configuration.database)"]) }
-        let scripts = [RedisScripts.admit, RedisScripts.settle, RedisScripts.heartbeat]
+        let scripts = [
+            RedisScripts.admit, RedisScripts.settle, RedisScripts.heartbeat, RedisScripts.charge,
+            RedisScripts.spent,
+        ]
         digests = []
         var left = commands.count + scripts.count
         func check(_ reply: RESPValue?, isScript: Bool) {

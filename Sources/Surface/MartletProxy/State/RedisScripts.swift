@@ -129,6 +129,46 @@ enum RedisScripts {
         return redis.call('ZCARD', KEYS[1])
         """
 
+    /// What is spent is never less than a replica knows: a Redis that lost its data learns it again.
+    private static let spending = """
+        local function spent(key, known, kept)
+          local now = redis.call('HGET', key, 'spent') or '0'
+          if tonumber(now) >= tonumber(known) then return now end
+          redis.call('HSET', key, 'spent', known)
+          redis.call('EXPIRE', key, kept)
+          return known
+        end
+        """
+
+    /// KEYS: a budget. ARGV: replica, number of the batch, cost, what is known to be spent, seconds
+    /// to keep it. Adds a batch once, however often it comes. Answers what is spent, as text: Lua's
+    /// numbers are not exact.
+    static let charge =
+        spending + """
+
+            spent(KEYS[1], ARGV[4], ARGV[5])
+            local last = tonumber(redis.call('HGET', KEYS[1], 's:' .. ARGV[1]) or '0')
+            if tonumber(ARGV[2]) > last then
+              local done = redis.pcall('HINCRBY', KEYS[1], 'spent', ARGV[3])
+              if type(done) == 'table' and done.err then
+                redis.call('HSET', KEYS[1], 'spent', '9223372036854775807')
+              end
+              redis.call('HSET', KEYS[1], 's:' .. ARGV[1], ARGV[2])
+            end
+            redis.call('EXPIRE', KEYS[1], ARGV[5])
+            return redis.call('HGET', KEYS[1], 'spent') or '0'
+            """
+
+    /// KEYS: budgets. ARGV: of each what is known to be spent, and seconds to keep it. Answers what
+    /// is spent of each, as text.
+    static let spent =
+        spending + """
+
+            local all = {}
+            for i = 1, #KEYS do all[i] = spent(KEYS[i], ARGV[2 * i - 1], ARGV[2 * i]) end
+            return all
+            """
+
     static let deadAfterMicroseconds = 10_000_000
 
     /// A bucket's rate, interval, burst and unit. The unit of time is the finest in which a full

@@ -25,8 +25,11 @@ final class RedisState: SharedState {
     }
 
     let link: RedisLink
-    private let loop: ProxyLoop
-    private let me: [UInt8]
+    let loop: ProxyLoop
+    let me: [UInt8]
+    @safe @exclusivity(unchecked) var charges = BudgetCharges()
+    /// Whose charges are under way.
+    @safe @exclusivity(unchecked) var charged: [String: HeldBudget] = [:]
     @safe @exclusivity(unchecked) private var accounts: [String: Account] = [:]
 
     init(_ link: RedisLink, number: Int, loop: ProxyLoop) {
@@ -163,6 +166,7 @@ final class RedisState: SharedState {
     /// Redis is back: what is owed is charged, and what is in flight is said.
     private func catchUp() {
         for (name, account) in accounts { settle(name, account, setsInFlight: true) }
+        for batch in charges.sendAgain() { send(batch) }
     }
 
     private func chargeOwed() {

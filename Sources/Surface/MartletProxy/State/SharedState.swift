@@ -29,6 +29,18 @@ protocol SharedState: AnyObject {
     /// Keeps an answer for the other replicas.
     func keep(_ key: CacheKey, _ answer: CachedAnswer, for time: Duration)
 
+    /// Asks what the holders of budgets have spent, all replicas together; the ledger learns it
+    /// before the client hears. False: there is nobody to ask now.
+    func askSpent(
+        _ budgets: [HeldBudget], for client: any SharedStateUser, number: UInt64
+    ) -> Bool
+
+    /// Charges for all replicas; false when this one is alone.
+    func charge(_ budget: HeldBudget, cost: Int64) -> Bool
+
+    /// How many divide what is left of budgets: 1 while what all spend is known.
+    var budgetShares: Int { get }
+
     /// An answer was not there in time.
     func isLate()
 
@@ -40,7 +52,20 @@ protocol SharedState: AnyObject {
 protocol SharedStateUser: AnyObject {
     /// - Returns: false when nobody waits any more: what was admitted is given back.
     func limitsHaveAnswered(_ answer: LimitAnswer, _ number: UInt64) -> Bool
+    func budgetsHaveAnswered(_ number: UInt64)
     func sharedCacheHasAnswered(_ answer: CachedAnswer?, age: Duration, _ number: UInt64)
+}
+
+/// A budget in the period that runs.
+struct HeldBudget: Sendable, Hashable {
+    var holder: String
+    var policy: BudgetPolicy
+    /// Seconds since the epoch.
+    var now: Int64
+
+    var period: Int64 { policy.period.number(now) }
+    /// Seconds until it is of no use to anybody.
+    var kept: Int64 { policy.period.next(now) - now + 86_400 }
 }
 
 /// What a request wants of its key's, its tenant's and its model's limits.
@@ -116,4 +141,10 @@ final class InProcessState: SharedState {
     func find(_ key: CacheKey, for client: any SharedStateUser, number: UInt64) -> Bool { false }
     func keep(_ key: CacheKey, _ answer: CachedAnswer, for time: Duration) {}
     func isLate() {}
+
+    func askSpent(
+        _ budgets: [HeldBudget], for client: any SharedStateUser, number: UInt64
+    ) -> Bool { false }
+    func charge(_ budget: HeldBudget, cost: Int64) -> Bool { false }
+    let budgetShares = 1
 }
