@@ -258,13 +258,13 @@ def spent(replica):
 
 def test_budgets_are_exact(replicas):
     with Case(replicas[0], "a budget for 10 answers at two replicas") as row:
-        renew(replicas, budget(0.00017, 80_000))
+        renew(replicas, budget(0.00017, 8_000))
         good = pay(replicas, 30)
         row.saw = f"{sum(good)} x 200 ({good[0]} + {good[1]}), the rest 402"
     assert good == [5, 5]
     assert {spent(replica) for replica in replicas} == {170}
     # Many at once: over by those that were under way.
-    renew(replicas, budget(0.00034, 90_000))
+    renew(replicas, budget(0.00034, 7_000))
     good = []
 
     def run(index):
@@ -281,7 +281,7 @@ def test_budgets_are_exact(replicas):
 @pytest.mark.parametrize("how", ["hangs", "loses its data"])
 def test_budgets_while_redis_is_away(replicas, redis, how):
     with Case(replicas[0], f"a budget for 10 answers, 4 of them spent, when Redis {how}") as row:
-        renew(replicas, budget(0.00017, 100_000 if how == "hangs" else 110_000))
+        renew(replicas, budget(0.00017, 6_000 if how == "hangs" else 5_000))
         assert pay(replicas, 4) == [2, 2]
         # An answer that costs nothing, after which each knows of all four.
         replicas[0].a.reset("status:400", "status:400")

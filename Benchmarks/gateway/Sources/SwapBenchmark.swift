@@ -55,7 +55,7 @@ enum SwapBenchmark {
 
     private static func decide(_ work: Work) {
         var reader = RoutingReader(work.store)
-        var request = RoutingRequest()
+        var request = RoutingRequest(model: nil, values: [])
         for number in 0..<(decisionCount / readerCount) {
             let snapshot = reader.snapshot()
             request.model = "m\(number % 100)"

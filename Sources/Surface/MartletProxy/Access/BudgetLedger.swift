@@ -10,6 +10,18 @@ internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
+/// A budget in the period that runs.
+struct HeldBudget: Sendable, Hashable {
+    var holder: String
+    var policy: BudgetPolicy
+    /// Seconds since the epoch.
+    var now: Int64
+
+    var period: Int64 { policy.period.number(now) }
+    /// Seconds until it is of no use to anybody.
+    var kept: Int64 { policy.period.next(now) - now + 86_400 }
+}
+
 /// What keys and tenants have spent of their budgets, shared by all event loops, and kept in a file
 /// when there is one.
 final class BudgetLedger: Sendable {

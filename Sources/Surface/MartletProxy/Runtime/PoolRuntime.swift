@@ -275,6 +275,9 @@ final class PoolRuntime: Sendable {
         }
     }
 
+    /// As its last checks said.
+    func isWell(_ member: Int) -> Bool { state.withLock { $0.health[member].isWell } }
+
     /// - Returns: whether that has changed it.
     private func take(_ member: Int, isWell: Bool, _ policy: HealthCheckPolicy) -> Bool {
         state.withLock { state in

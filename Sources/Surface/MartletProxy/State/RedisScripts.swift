@@ -129,7 +129,7 @@ enum RedisScripts {
         return redis.call('ZCARD', KEYS[1])
         """
 
-    /// What is spent is never less than a replica knows: a Redis that lost its data learns it again.
+    /// What is spent is never less than a replica knows: a Redis that lost its data learns it.
     private static let spending = """
         local function spent(key, known, kept)
           local now = redis.call('HGET', key, 'spent') or '0'

@@ -56,18 +56,6 @@ protocol SharedStateUser: AnyObject {
     func sharedCacheHasAnswered(_ answer: CachedAnswer?, age: Duration, _ number: UInt64)
 }
 
-/// A budget in the period that runs.
-struct HeldBudget: Sendable, Hashable {
-    var holder: String
-    var policy: BudgetPolicy
-    /// Seconds since the epoch.
-    var now: Int64
-
-    var period: Int64 { policy.period.number(now) }
-    /// Seconds until it is of no use to anybody.
-    var kept: Int64 { policy.period.next(now) - now + 86_400 }
-}
-
 /// What a request wants of its key's, its tenant's and its model's limits.
 struct LimitDemand {
     var key: Limiter?

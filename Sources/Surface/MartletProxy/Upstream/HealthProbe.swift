@@ -28,7 +28,12 @@ final class HealthProbe: UpstreamUser {
         timer = loop.eventLoop.assumeIsolated().scheduleTask(
             in: .nanoseconds(policy.timeout.nanosecondsSaturating)
         ) { [self] in end(isWell: false) }
-        loop.connections(to: identity).connect { [self] result in
+        let connections = loop.connections(to: identity)
+        // Connections of HTTP/2 stay: as long as all is well, one that is there will do.
+        if identity.speaksHTTP2, pool.isWell(member), let known = connections.takeIdle() {
+            return send(known, identity)
+        }
+        connections.connect { [self] result in
             switch result {
             case .success(let connection): send(connection, identity)
             case .failure: end(isWell: false)
