@@ -239,6 +239,34 @@ def test_a_client_that_goes(pair):
     assert modern.resets[0] - gone < 0.2
 
 
+def test_trouble(pair):
+    """What was not looked at is asked elsewhere, or again; a connection that ends is made anew."""
+    gateway, modern = pair
+    modern.said = "refuse"
+    assert post(gateway, model="either").json()["choices"][0]["message"]["content"] == "b"
+    modern.said = 500
+    assert post(gateway, model="either").json()["choices"][0]["message"]["content"] == "b"
+    modern.said = "silent"
+    assert post(gateway, model="either").json()["choices"][0]["message"]["content"] == "b"
+    modern.said = 400
+    assert post(gateway, model="either").status_code == 400
+    before = modern.connections
+    modern.said = "go away"
+    assert post(gateway).json() == chat("modern") and modern.connections == before + 1
+    modern.drop()
+    modern.said = chat("modern")
+    assert [post(gateway).status_code for _ in range(3)] == [200] * 3 and modern.connections == before + 2
+    modern.server.close()
+    modern.drop()
+    assert post(gateway, model="either").json()["choices"][0]["message"]["content"] == "b"
+    modern.start(modern.port)
+    for _ in range(100):
+        if post(gateway).status_code == 200:
+            break
+        time.sleep(0.05)
+    assert post(gateway).json() == chat("modern")
+
+
 def test_wrong_words(pair):
     gateway, _ = pair
     for line, wanted in (("{url: 'http://h:1', http: 3}", "http"), ("{url: 'http://h:1', protocol: grpc, http: 1}", "HTTP/2"),

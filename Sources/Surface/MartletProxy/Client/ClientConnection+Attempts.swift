@@ -15,6 +15,7 @@ extension ClientConnection {
         guard let pool = exchange.pool else { return }
         let now = shared.time.now()
         exchange.attemptNumber &+= 1
+        exchange.isOnFresh = member != nil
         if holdsPlace, exchange.deadline.isPast(at: now) { pool.leave(at: now) }
         if exchange.deadline.isPast(at: now) {
             return attemptHasFailed(AttemptFailure(.timeout, "the request's own time is over"))
@@ -257,7 +258,8 @@ extension ClientConnection {
             return escalate(turn)
         }
         let isRepeatable = isRepeatable()
-        if isReset, let member, exchange.isReplayable, isRepeatable {
+        // Once: a server may refuse one stream after the other.
+        if isReset, !exchange.isOnFresh, let member, exchange.isReplayable, isRepeatable {
             return attempt(isFirst: false, freshTo: member)
         }
         if let member { exchange.tried.add(member) }

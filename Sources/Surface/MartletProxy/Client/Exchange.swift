@@ -78,6 +78,8 @@ struct Exchange {
     var member: Int?
     var pool: PoolRuntime?
     var attempt: PoolRuntime.Attempt?
+    /// The member's connection had gone stale, and it was asked again over a new one.
+    var isOnFresh = false
     var attempts = 0
     /// Counts attempts, so that a late connection finds nobody.
     var attemptNumber: UInt64 = 0
