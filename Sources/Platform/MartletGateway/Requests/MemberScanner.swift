@@ -2,7 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Glibc
-package import MartletJSON
+internal import MartletJSON
 
 /// Watches a JSON object go by in pieces and keeps its top-level members of certain names, with
 /// where their values stand. What a gateway must know of a body that it does not hold.
@@ -37,6 +37,8 @@ package struct MemberScanner: Sendable {
     package static let valueBytesMax = 16 << 10
 
     private let names: [StaticString]
+    /// A mark for each length (below 64) that a name has: most keys are settled by it.
+    private let lengths: UInt64
     /// In the order of the names; those that `seen` marks count.
     private var found: [Found]
     private var seen: UInt32 = 0
@@ -65,6 +67,7 @@ package struct MemberScanner: Sendable {
     package init(names: [StaticString]) {
         precondition(names.count <= 32, "more names than marks")
         self.names = names
+        lengths = names.reduce(0) { $0 | 1 << UInt64(min($1.utf8CodeUnitCount, 63)) }
         found = Array(repeating: Found(), count: names.count)
     }
 
@@ -127,8 +130,7 @@ package struct MemberScanner: Sendable {
                     place = text.count
                     break
                 }
-                endValue(text, at: end)
-                place = end
+                place = endValue(text, at: end)
             case .nested: place = readNested(text, from: place)
             case .bare: place = readBare(text, from: place)
             case .start, .memberOrEnd, .colon, .value, .afterValue:
@@ -185,8 +187,7 @@ package struct MemberScanner: Sendable {
                 depth -= 1
                 if depth == 1 {
                     self.depth = 1
-                    endValue(text, at: place)
-                    return place
+                    return endValue(text, at: place)
                 }
             }
         }
@@ -201,8 +202,7 @@ package struct MemberScanner: Sendable {
             if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}")
                 || MemberScanner.isSpace(byte)
             {
-                endValue(text, at: place)
-                return place
+                return endValue(text, at: place)
             }
             place += 1
         }
@@ -230,10 +230,7 @@ package struct MemberScanner: Sendable {
                 return place
             case .afterValue where byte == UInt8(ascii: ","): state = .memberOrEnd
             case .memberOrEnd where byte == TextBytes.quote:
-                if !key.isEmpty { key.removeAll(keepingCapacity: true) }
-                hasEscape = false
-                isEscaped = false
-                state = .key
+                beginKey()
                 return place
             case .start where byte == UInt8(ascii: "{"):
                 depth = 1
@@ -257,10 +254,16 @@ package struct MemberScanner: Sendable {
 
     @inline(__always)
     private mutating func readKey(_ text: TextBytes, from start: Int) -> Int {
-        if !isEscaped, !hasEscape, key.isEmpty, let quote = text.nearQuote(from: start) {
-            state = .colon
+        if !isEscaped, !hasEscape, key.isEmpty, let quote = text.plainQuote(from: start) {
             captured = unsafe watched(text.slice(start..<quote))
-            return quote + 1
+            let next = quote + 1
+            // As most write it: the value behind one colon.
+            if next + 1 < text.count, text[next] == UInt8(ascii: ":"), text[next + 1] > 0x20 {
+                beginValue(text[next + 1], at: next + 1)
+                return next + 2
+            }
+            state = .colon
+            return next
         }
         return readLongKey(text, from: start)
     }
@@ -309,7 +312,8 @@ package struct MemberScanner: Sendable {
 
     /// Which watched name the key is.
     private mutating func watched(_ key: UnsafeRawBufferPointer) -> Int? {
-        guard let start = key.baseAddress else { return nil }
+        guard lengths & 1 << UInt64(min(key.count, 63)) != 0, let start = key.baseAddress
+        else { return nil }
         for index in names.indices
         where unsafe names[index].utf8CodeUnitCount == key.count
             && memcmp(names[index].utf8Start, start, key.count) == 0
@@ -354,10 +358,25 @@ package struct MemberScanner: Sendable {
         unsafe kept.append(contentsOf: text.slice(pieceStart..<end))
     }
 
+    /// - Returns: where to go on.
     @inline(__always)
-    private mutating func endValue(_ text: TextBytes, at end: Int) {
+    private mutating func endValue(_ text: TextBytes, at end: Int) -> Int {
         if captured != nil { keepWhole(text, at: end) }
+        // As most write it: the next name behind one comma.
+        if end + 1 < text.count, text[end] == UInt8(ascii: ","), text[end + 1] == TextBytes.quote {
+            beginKey()
+            return end + 2
+        }
         state = .afterValue
+        return end
+    }
+
+    @inline(__always)
+    private mutating func beginKey() {
+        if !key.isEmpty { key.removeAll(keepingCapacity: true) }
+        hasEscape = false
+        isEscaped = false
+        state = .key
     }
 
     private mutating func keepWhole(_ text: TextBytes, at end: Int) {
@@ -367,31 +386,4 @@ package struct MemberScanner: Sendable {
         seen |= 1 << UInt32(index)
         captured = nil
     }
-}
-
-extension MemberScanner.Member {
-    /// The value as a text, when it is one.
-    package var string: String? {
-        guard text.count >= 2, text[0] == UInt8(ascii: "\"") else { return nil }
-        if !text.contains(UInt8(ascii: "\\")) {
-            let inside = text[1..<text.count - 1]
-            return String(validating: inside, as: UTF8.self)
-        }
-        return (try? JSONValue(parsing: text))?.stringValue
-    }
-
-    package var isTrue: Bool { text == Array("true".utf8) }
-
-    package var integer: Int? {
-        guard !text.isEmpty, text.count <= 12 else { return nil }
-        var number = 0
-        for byte in text {
-            let digit = byte &- UInt8(ascii: "0")
-            guard digit <= 9 else { return nil }
-            number = number * 10 + Int(digit)
-        }
-        return number
-    }
-
-    package var json: JSONValue? { text.isEmpty ? nil : try? JSONValue(parsing: text) }
 }

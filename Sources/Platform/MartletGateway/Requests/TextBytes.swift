@@ -73,6 +73,16 @@ internal import Glibc
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ]
 
+    /// The next quote, byte by byte; nil when a backslash comes first or there is none.
+    func plainQuote(from start: Int) -> Int? {
+        var place = start
+        while place < count, self[place] != TextBytes.backslash {
+            if self[place] == TextBytes.quote { return place }
+            place += 1
+        }
+        return nil
+    }
+
     /// The next quote.
     func quote(from start: Int) -> Int? {
         guard let mark = unsafe memchr(base + start, CInt(TextBytes.quote), count - start) else {

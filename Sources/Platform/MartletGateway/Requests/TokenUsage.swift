@@ -93,10 +93,11 @@ private enum FlatUsage {
         while true {
             guard next(text, &place) == TextBytes.quote else { return nil }
             let start = place
-            while place < text.count, isPlain(text[place]) { place += 1 }
-            guard place < text.count, text[place] == TextBytes.quote else { return nil }
-            let name = unsafe text.slice(start..<place)
-            place += 1
+            guard let quote = text.nearQuote(from: place) ?? text.plainQuote(from: place) else {
+                return nil
+            }
+            let name = unsafe text.slice(start..<quote)
+            place = quote + 1
             guard next(text, &place) == UInt8(ascii: ":"), let value = number(text, &place) else {
                 return nil
             }
@@ -105,7 +106,9 @@ private enum FlatUsage {
             case 13 where unsafe matches(name, "prompt_tokens"): input = value
             case 13 where unsafe matches(name, "output_tokens"): output = value
             case 17 where unsafe matches(name, "completion_tokens"): output = value
-            default: break
+            default:
+                // An escape may make one of them of it.
+                guard unsafe name.allSatisfy(isPlain) else { return nil }
             }
             switch next(text, &place) {
             case UInt8(ascii: ",")?: continue
