@@ -278,7 +278,7 @@ def test_budgets_are_exact(replicas):
     assert pay(replicas, 4) == [0, 0]
 
 
-@pytest.mark.parametrize("how", ["hangs"])
+@pytest.mark.parametrize("how", ["hangs", "loses its data"])
 def test_budgets_while_redis_is_away(replicas, redis, how):
     with Case(replicas[0], f"a budget for 10 answers, 4 of them spent, when Redis {how}") as row:
         renew(replicas, budget(0.00017, 6_000 if how == "hangs" else 5_000))

@@ -55,7 +55,9 @@ enum SwapBenchmark {
 
     private static func decide(_ work: Work) {
         var reader = RoutingReader(work.store)
-        var request = RoutingRequest(model: nil, values: [])
+        var request = RoutingRequest(
+            model: nil,
+            values: Array(repeating: nil, count: work.tables[0].tables.attributes.count))
         for number in 0..<(decisionCount / readerCount) {
             let snapshot = reader.snapshot()
             request.model = "m\(number % 100)"
