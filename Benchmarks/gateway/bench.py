@@ -147,6 +147,8 @@ def latency(port, seconds):
 
 def main():
     martlet, go = sys.argv[1], sys.argv[2]
+    # With aiohttp, fastapi, httpx and uvicorn; without it those two are left out.
+    python = os.environ.get("MARTLET_PYTHON")
     connections = [int(c) for c in os.environ.get("CONNECTIONS", "64,256").split(",") if c]
     seconds = int(os.environ.get("SECONDS_EACH", "3"))
     rounds = int(os.environ.get("ROUNDS", "2"))
@@ -167,6 +169,9 @@ def main():
         "haproxy": lambda port: ["haproxy", "-db", "-f", write("haproxy.cfg", HAPROXY, port=port)],
         "go minimal": lambda port: [go, "minimal", str(port), f"http://127.0.0.1:{upstream}"],
         "go ReverseProxy": lambda port: [go, "reverse", str(port), f"http://127.0.0.1:{upstream}"],
+        **{kind: lambda port, kind=kind: [
+            python, os.path.join(HERE, "proxies.py"), kind, str(port), f"http://127.0.0.1:{upstream}"]
+           for kind in (["aiohttp", "fastapi"] if python else [])},
         "martlet bare": lambda port: [martlet, "gateway", "--config", write(
             "bare.yaml", GATEWAY, port=port, keys="")],
         "martlet full": lambda port: [martlet, "gateway", "--config", write(
