@@ -79,6 +79,22 @@ struct BudgetTests {
         book.learn("a", period: 0, spent: 500)
         #expect(book.spent("a", policy, now: 12) == 1, "of a period that is over")
     }
+
+    @Test("what was told lately counts as long as others may owe as much")
+    func settling() throws {
+        let policy = BudgetPolicy(amount: 100, period: .seconds(1000))
+        var book = BudgetBook()
+        book.learn("a", period: 0, spent: 40)
+        book.owe("a", policy, cost: 30, now: 0)
+        #expect((try? book.admit("a", policy, shares: 2, now: 0)) == nil)
+        // Redis is back, and knows of this replica's 30 alone.
+        book.learn("a", period: 0, spent: 70, settled: 30, isSettling: true)
+        #expect(book.spent("a", policy, now: 0) == 70)
+        #expect((try? book.admit("a", policy, shares: 2, now: 0)) == nil)
+        book.endSettling()
+        try book.admit("a", policy, shares: 1, now: 0)
+        try book.admit("a", policy, shares: 2, now: 0)
+    }
 }
 
 @Suite("Budget charges")

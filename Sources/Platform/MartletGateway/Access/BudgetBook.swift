@@ -66,6 +66,8 @@ package struct BudgetBook: Sendable, Equatable {
         var spent: Int64 = 0
         /// Spent here, and not in what all know.
         var owed: Int64 = 0
+        /// Owed until lately, while others may still owe as much.
+        var told: Int64 = 0
     }
 
     private var entries: [String: Entry] = [:]
@@ -97,8 +99,11 @@ package struct BudgetBook: Sendable, Equatable {
         _ holder: String, _ policy: BudgetPolicy, shares: Int = 1, now: Int64
     ) throws(Refusal) {
         let entry = entry(holder, policy, now)
-        let (owed, overflow) = entry.owed.multipliedReportingOverflow(by: Int64(max(shares, 1)))
-        guard overflow || BudgetBook.sum(entry.spent, owed) >= policy.amount else { return }
+        let others = Int64(max(shares, 1)) - 1
+        let here = BudgetBook.sum(entry.owed, entry.told)
+        let (there, overflow) = here.multipliedReportingOverflow(by: others)
+        let all = BudgetBook.sum(BudgetBook.sum(entry.spent, entry.owed), there)
+        guard overflow || all >= policy.amount else { return }
         throw Refusal(holder: holder, wait: policy.period.next(now) - now)
     }
 
@@ -129,15 +134,22 @@ package struct BudgetBook: Sendable, Equatable {
 
     /// All have spent so much in a period, `settled` of what was owed included. Answers may come
     /// in any order: spending never goes down.
+    /// - Parameter isSettling: others may still owe their part of what was left.
     package mutating func learn(
-        _ holder: String, period: Int64, spent: Int64, settled: Int64 = 0
+        _ holder: String, period: Int64, spent: Int64, settled: Int64 = 0, isSettling: Bool = false
     ) {
         var entry = entries[holder] ?? Entry(period: period)
         guard entry.period <= period else { return }
         if entry.period < period { entry = Entry(period: period) }
         entry.spent = max(entry.spent, spent)
+        if isSettling { entry.told = BudgetBook.sum(entry.told, min(settled, entry.owed)) }
         entry.owed = max(entry.owed - settled, 0)
         entries[holder] = entry
+    }
+
+    /// Every replica has told what it owed.
+    package mutating func endSettling() {
+        for holder in entries.keys { entries[holder]?.told = 0 }
     }
 
     // MARK: Keeping

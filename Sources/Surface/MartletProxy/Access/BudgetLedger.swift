@@ -71,13 +71,19 @@ final class BudgetLedger: Sendable {
     }
 
     /// Takes in what all replicas have spent, `settled` of what this one owed included.
-    func learn(_ budget: HeldBudget, spent: Int64, settled: Int64 = 0) {
+    func learn(
+        _ budget: HeldBudget, spent: Int64, settled: Int64 = 0, isSettling: Bool = false
+    ) {
         state.withLock { state in
             state.book.learn(
-                budget.holder, period: budget.period, spent: spent, settled: settled)
+                budget.holder, period: budget.period, spent: spent, settled: settled,
+                isSettling: isSettling)
             state.isChanged = true
         }
     }
+
+    /// Every replica has told what it owed.
+    func endSettling() { state.withLock { $0.book.endSettling() } }
 
     /// What all are known to have spent, without what this replica owes.
     func known(_ budget: HeldBudget) -> Int64 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletGateway
 
 /// Budgets that replicas spend together. Each charge is added in Redis once, and each request asks
@@ -13,8 +14,23 @@ extension RedisState {
         "\(link.configuration.prefix):{state}:budget:\(budget.holder):\(budget.period)"
     }
 
+    /// Replicas try again within a second; each may have spent its part of a budget until then.
+    static let settlingTime = Duration.milliseconds(1_500)
+
     var budgetShares: Int {
-        link.isReady ? 1 : max(link.configuration.replicas ?? link.replicaCount, 1)
+        // Asked first: what was told long ago must not count when Redis goes away again.
+        let isSettling = isSettling
+        if link.isReady, !isSettling { return 1 }
+        return max(link.configuration.replicas ?? link.replicaCount, 1)
+    }
+
+    /// Whether others may still have to tell what they spent while Redis was away.
+    private var isSettling: Bool {
+        guard let settledFrom else { return false }
+        if loop.shared.time.now() < settledFrom { return true }
+        self.settledFrom = nil
+        loop.shared.budgets.endSettling()
+        return false
     }
 
     func askSpent(
@@ -58,7 +74,8 @@ extension RedisState {
         _ batch: BudgetCharges.Batch, _ budget: HeldBudget, _ reply: RESPValue?
     ) {
         guard let spent = reply.flatMap(RedisState.number) else { return charges.isLost(batch) }
-        loop.shared.budgets.learn(budget, spent: spent, settled: batch.cost)
+        loop.shared.budgets.learn(
+            budget, spent: spent, settled: batch.cost, isSettling: isSettling)
         if let next = charges.hasArrived(batch) {
             send(next)
         } else {

@@ -30,13 +30,18 @@ final class RedisState: SharedState {
     @safe @exclusivity(unchecked) var charges = BudgetCharges()
     /// Whose charges are under way.
     @safe @exclusivity(unchecked) var charged: [String: HeldBudget] = [:]
+    /// When every replica will have told what it spent while Redis was away.
+    @safe @exclusivity(unchecked) var settledFrom: MonotonicInstant?
     @safe @exclusivity(unchecked) private var accounts: [String: Account] = [:]
 
     init(_ link: RedisLink, number: Int, loop: ProxyLoop) {
         self.link = link
         self.loop = loop
         me = Array("\(link.process)/\(number)".utf8)
-        link.cameBack = { [weak self] in self?.catchUp() }
+        link.cameBack = { [weak self] in
+            self?.settledFrom = loop.shared.time.now().advanced(by: RedisState.settlingTime)
+            self?.catchUp()
+        }
     }
 
     var wait: Duration { link.configuration.wait }
