@@ -29,14 +29,14 @@ def blocks(kind, rows, columns):
     return data.reshape(rows, -1)
 
 
-def make(path, shape, kind):
+def make(path, shape, kind, write_vocabulary=lambda out: out.add_tokenizer_model("no_vocab")):
     hidden, layers, heads, kv, inner, vocabulary = SHAPES[shape]
     head = hidden // heads
     out = gguf.GGUFWriter(path, "llama")
     out.add_block_count(layers); out.add_context_length(4096); out.add_embedding_length(hidden)
     out.add_feed_forward_length(inner); out.add_head_count(heads); out.add_head_count_kv(kv)
     out.add_layer_norm_rms_eps(1e-5); out.add_rope_dimension_count(head); out.add_vocab_size(vocabulary)
-    out.add_tokenizer_model("no_vocab")
+    write_vocabulary(out)
     mixed = kind == "Q4_K_M"
     plain = "Q4_K" if mixed else kind
     def matrix(name, rows, columns, kind):
@@ -56,12 +56,13 @@ def make(path, shape, kind):
     out.write_header_to_file(); out.write_kv_data_to_file(); out.write_tensors_to_file(); out.close()
 
 
-folder, wanted = sys.argv[1], sys.argv[2:]
-os.makedirs(folder, exist_ok=True)
-for shape in SHAPES:
-    for kind in TYPES:
-        name = f"{shape}-{kind}"
-        path = os.path.join(folder, name + ".gguf")
-        if (not wanted or name in wanted) and not os.path.exists(path):
-            make(path + ".part", shape, kind); os.rename(path + ".part", path)
-            print(path, os.path.getsize(path) >> 20, "MiB", flush=True)
+if __name__ == "__main__":
+    folder, wanted = sys.argv[1], sys.argv[2:]
+    os.makedirs(folder, exist_ok=True)
+    for shape in SHAPES:
+        for kind in TYPES:
+            name = f"{shape}-{kind}"
+            path = os.path.join(folder, name + ".gguf")
+            if (not wanted or name in wanted) and not os.path.exists(path):
+                make(path + ".part", shape, kind); os.rename(path + ".part", path)
+                print(path, os.path.getsize(path) >> 20, "MiB", flush=True)
