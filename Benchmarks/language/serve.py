@@ -9,7 +9,7 @@ the same files, threads and requests, turn by turn (ROUNDS=2, THREADS=all), and 
   start MODEL...           from the program's start to the first token, and peak memory
   adapters                 32 clients with none, and with 8 adapters
 
-VLLM names a vLLM program (its CPU build): `clients 125m-hf COUNT...` is then measured beside it as well.
+`clients 125m-hf COUNT...` (BF16) is measured beside vLLM's CPU build; VLLM names a Python with it.
 """
 import json, os, random, resource, signal, socket, statistics, subprocess, sys, time, urllib.request
 from streams import figures, load
@@ -37,9 +37,9 @@ class Server:
                        "-c", str(context * slots), "-fa", "on", "--no-ui"]
             if adapters: command += ["--lora-init-without-apply", "--lora", ",".join(f"{folder}/lora/{i}.gguf" for i in range(adapters))]
         else:
-            command = [os.environ["VLLM"], "serve", path, "--host", "127.0.0.1", "--port", port, "--dtype", "bfloat16",
-                       "--max-model-len", "1024", "--max-num-seqs", "32", "--disable-uvicorn-access-log"]
-            environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+            command = [os.environ["VLLM"], "-m", "vllm.entrypoints.openai.api_server", "--model", path, "--host", "127.0.0.1", "--port", port, "--dtype", "bfloat16",
+                       "--max-model-len", "1024", "--max-num-seqs", "32", "--enforce-eager", "--no-enable-prefix-caching", "--disable-uvicorn-access-log"]
+            environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_OMP_THREADS_BIND": f"0-{int(THREADS) - 1}", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
         self.command, self.environment = command + list(more), environment
 
     def __enter__(self):
