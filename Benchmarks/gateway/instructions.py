@@ -85,7 +85,7 @@ def main():
     program = os.path.join(folder, "gateway")
     # valgrind cannot read this Swift's DWARF.
     subprocess.run(["strip", "-g", sys.argv[1], "-o", program], check=True)
-    bar = int(sys.argv[2]) if len(sys.argv) > 2 else 33_500
+    bar = int(sys.argv[2]) if len(sys.argv) > 2 else 30_000
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     config = os.path.join(folder, "gateway.yaml")

@@ -12,7 +12,10 @@ internal import MartletStorage
 @main
 struct GatewayBenchmark {
     static func main() throws {
-        if CommandLine.arguments.dropFirst().first == "--swaps" { return try SwapBenchmark.run() }
+        if CommandLine.arguments.dropFirst().first == "--swaps" {
+            Task.detached { try await SwapBenchmark.run() }
+            while true { pause() }
+        }
         guard let place = CommandLine.arguments.firstIndex(of: "--config"),
             place + 1 < CommandLine.arguments.count
         else { return print("GatewayBenchmark --config gateway.yaml | --swaps") }

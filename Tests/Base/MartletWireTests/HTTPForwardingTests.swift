@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletWire
 internal import Testing
 
@@ -48,6 +49,38 @@ struct HTTPForwardingTests {
         #expect(head.fields.string(head.forwardedTarget) == "/v1/x?a=b")
         let custom = head.fields.range(named: Array("x-custom".utf8))
         #expect(custom.map(head.fields.string) == "spaced")
+    }
+
+    @Test("names are found whatever their case, and no others", arguments: 1..<20)
+    func names(length: Int) throws {
+        let tokens = Array("abcxyzABCXYZ0189!#$%&'*+-.^_`|~".utf8)
+        for seed in 0..<100 as Range<UInt64> {
+            var random = SeededRandom(seed: seed)
+            let name = (0..<length).map { _ in tokens.randomElement(using: &random) ?? 0x61 }
+            var other = name
+            let place = Int.random(in: 0..<length, using: &random)
+            other[place] = tokens.randomElement(using: &random) ?? 0x61
+            let text = String(decoding: other, as: UTF8.self)
+            let wanted = String(decoding: name, as: UTF8.self).lowercased()
+            let head = try head("GET / HTTP/1.1\nHost: h\n\(text): here\n\n")
+            let found = head.fields.range(named: Array(wanted.utf8))
+            #expect((found != nil) == (text.lowercased() == wanted), "seed \(seed)")
+        }
+    }
+
+    @Test("secrets are the same only in every byte", arguments: 1..<40)
+    func secrets(length: Int) throws {
+        let secret = (0..<length).map { UInt8(ascii: "a") + UInt8($0 % 26) }
+        let text = String(decoding: secret, as: UTF8.self)
+        let fields = try head("GET / HTTP/1.1\nHost: h\nX-Api-Key: \(text)\n\n").fields
+        let range = try #require(fields.range(of: "x-api-key"))
+        #expect(fields.equalsInConstantTime(range, secret))
+        #expect(!fields.equalsInConstantTime(range, secret + [0x61]))
+        for place in 0..<length {
+            var other = secret
+            other[place] ^= 0x20
+            #expect(!fields.equalsInConstantTime(range, other))
+        }
     }
 
     @Test("the client's credentials go on only where they are meant to")

@@ -24,6 +24,9 @@ struct WireBufferTests {
             #expect(text { $0.append(hexadecimal: number) } == padded)
         }
         #expect(text { $0.append(decimal: 0) } == "0")
+        for number in [9, 10, 99_999_999, 100_000_000, Int.max] {
+            #expect(text { $0.append(decimal: number) } == String(number))
+        }
         #expect(text { $0.append(hexadecimal: .max) } == "ffffffffffffffff")
         #expect(text { $0.append(hexadecimal: 0x0123_4567_89AB_CDEF) } == "0123456789abcdef")
     }

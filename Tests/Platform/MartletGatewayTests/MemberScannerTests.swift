@@ -102,6 +102,49 @@ struct MemberScannerTests {
         }
     }
 
+    @Test("a text that is there whole is read from its end, with the same result")
+    func whole() throws {
+        for seed in 0..<2_000 as Range<UInt64> {
+            var random = SeededRandom(seed: seed)
+            var document = makeObject(depth: 3, &random)
+            var inner = JSONObject()
+            inner["usage"] = makeValue(depth: 2, &random)
+            if Bool.random(using: &random) { document["choices"] = .array([.object(inner)]) }
+            if Bool.random(using: &random) { document["text"] = .string(#","usage":{"x":1}}"#) }
+            if Bool.random(using: &random) { document["usage"] = makeValue(depth: 3, &random) }
+            if Bool.random(using: &random) { document["last"] = .object(inner) }
+            if Bool.random(using: &random) { document["end"] = makeValue(depth: 1, &random) }
+            var text = JSONValue.object(document).serialized()
+            if Bool.random(using: &random) {
+                text = Array(
+                    String(decoding: text, as: UTF8.self)
+                        .replacing("\"usage\":", with: "\"usage\" :\n ").utf8)
+                text += Array(" \r\n".utf8)
+            }
+            var scanner = MemberScanner(names: ["usage"])
+            unsafe text.withUnsafeBytes { unsafe scanner.readWhole($0) }
+            let found = scanner.members[0]
+            #expect(found?.json == document["usage"], "seed \(seed)")
+            #expect(scanner.isComplete, "seed \(seed)")
+            if let found { #expect(Array(text[found.range]) == found.text, "seed \(seed)") }
+        }
+    }
+
+    @Test(
+        "a text that ends strangely is read from its beginning",
+        arguments: [
+            (#"{"usage":{"a":1}}"#, true), (#"{"x":1,"usage":{"a":1},"b":{"usage":{}}}"#, true),
+            (#"{"x":{"usage":{"a":1}}}"#, false), (#"{"x\"usage":{"a":1}}"#, false),
+            (#"{"x":1,"usage":{"a":1}} x"#, true), (#"{"x":1,"usage":{"a":1}"#, true),
+            (#"{"us\u0061ge":{"a":1},"x":{}}"#, true), (#"usage":{"a":1}}"#, false),
+            (#""usage":{"a":1}}"#, false), ("{", false), ("", false),
+        ])
+    func strange(text: String, isFound: Bool) {
+        var scanner = MemberScanner(names: ["usage"])
+        unsafe Array(text.utf8).withUnsafeBytes { unsafe scanner.readWhole($0) }
+        #expect(scanner.members[0]?.json == (isFound ? ["a": 1] : nil))
+    }
+
     @Test("text that is no object finds nothing")
     func garbage() {
         for text in ["", "[1]", "null", "x{\"model\":1}", "{model:1}", "{\"model\"}"] {

@@ -213,14 +213,36 @@ struct RoutingTests {
         let first = try RoutingTests.snapshot()
         let second = try RoutingTests.snapshot()
         let store = RoutingStore(first, historyMax: 1)
-        var reader = RoutingReader(store)
-        #expect(reader.snapshot() === first)
+        var reader = store.makeReader()
+        #expect(reader.read { $0 === first } == true)
         store.publish(second)
-        #expect(reader.snapshot() === second)
+        #expect(reader.read { $0 === second } == true)
         let isBack = store.rollBack()
         #expect(isBack)
-        #expect(reader.snapshot() === first)
+        #expect(reader.read { $0 === first } == true)
         let again = store.rollBack()
         #expect(!again)
+    }
+    @Test("a reader keeps what it has alive until it turns to another")
+    func lifetime() throws {
+        weak var first: RoutingSnapshot?
+        let store: RoutingStore
+        var reader: SnapshotReader<RoutingSnapshot>
+        do {
+            let snapshot = try RoutingTests.snapshot()
+            first = snapshot
+            store = RoutingStore(snapshot, historyMax: 0)
+            reader = store.makeReader()
+        }
+        store.publish(try RoutingTests.snapshot())
+        let isOld = !reader.isCurrent
+        #expect(isOld)
+        #expect(first != nil)
+        let isStillFirst = reader.borrow { $0 === first }
+        #expect(isStillFirst)
+        reader.update()
+        let isNew = reader.isCurrent
+        #expect(isNew)
+        #expect(first == nil)
     }
 }

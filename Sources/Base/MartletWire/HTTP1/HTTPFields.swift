@@ -130,11 +130,11 @@ public struct HTTPFields: Sendable {
     /// Whether the bytes there are `word` (given in lower case), whatever their case.
     public func matches(_ range: Range<Int>, _ word: StaticString) -> Bool {
         guard range.count == word.utf8CodeUnitCount else { return false }
-        for offset in 0..<range.count
-        where unsafe lowercased(bytes[range.lowerBound + offset]) != word.utf8Start[offset] {
-            return false
+        return unsafe bytes.withUnsafeBytes { mine in
+            unsafe isLowercase(
+                WireBytes(UnsafeRawBufferPointer(rebasing: mine[range])),
+                WireBytes(UnsafeRawBufferPointer(start: word.utf8Start, count: range.count)))
         }
-        return true
     }
 
     /// Whether a comma-separated field of that kind lists `word`, given in lower case.
@@ -170,11 +170,23 @@ public struct HTTPFields: Sendable {
     /// As `equals`; takes the same time wherever the bytes differ.
     package func equalsInConstantTime(_ range: Range<Int>, _ other: [UInt8]) -> Bool {
         guard range.count == other.count else { return false }
-        var difference: UInt8 = 0
-        for offset in 0..<other.count {
-            difference |= bytes[range.lowerBound + offset] ^ other[offset]
+        return unsafe bytes.withUnsafeBytes { mine in
+            unsafe other.withUnsafeBytes { other in
+                let mine = unsafe WireBytes(UnsafeRawBufferPointer(rebasing: mine[range]))
+                let other = unsafe WireBytes(other)
+                var difference: UInt64 = 0
+                var place = 0
+                while place + 8 <= other.count {
+                    difference |= mine.word(at: place) ^ other.word(at: place)
+                    place += 8
+                }
+                while place < other.count {
+                    difference |= UInt64(mine[place] ^ other[place])
+                    place += 1
+                }
+                return difference == 0
+            }
         }
-        return difference == 0
     }
 
     func trimmed(_ range: Range<Int>) -> Range<Int> {

@@ -115,11 +115,12 @@ extension HTTPFields {
         where field.name.count == name.count
             && lowercased(bytes[field.name.upperBound - 1]) == last
         {
-            var isSame = true
-            for offset in 0..<name.count
-            where lowercased(bytes[field.name.lowerBound + offset]) != name[offset] {
-                isSame = false
-                break
+            let isSame = unsafe bytes.withUnsafeBytes { mine in
+                unsafe name.withUnsafeBytes { name in
+                    unsafe isLowercase(
+                        WireBytes(UnsafeRawBufferPointer(rebasing: mine[field.name])),
+                        WireBytes(name))
+                }
             }
             if isSame { return field.value }
         }

@@ -75,6 +75,16 @@ public struct HTTPResponseParser: Sendable {
         state = .head
     }
 
+    /// Lends the head to whoever would copy it otherwise; `takeBack` must follow before the next
+    /// step.
+    package mutating func lendHead() -> HTTPResponseHead {
+        var lent = HTTPResponseHead()
+        swap(&lent, &head)
+        return lent
+    }
+
+    package mutating func takeBack(_ head: consuming HTTPResponseHead) { self.head = head }
+
     /// Leaves the body to whoever has it from elsewhere. `head` stays.
     package mutating func leaveBody() { state = .idle }
 

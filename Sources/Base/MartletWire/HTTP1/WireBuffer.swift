@@ -127,14 +127,30 @@ public struct WireBuffer: ~Copyable {
     /// A number that is not below zero, in decimal.
     public mutating func append(decimal value: Int) {
         precondition(value >= 0, "a length below zero")
+        var left = UInt64(value)
+        if left < 100_000_000 {
+            // Put together in a register: the first digit ends where memory begins.
+            var digits: UInt64 = 0
+            var count = 0
+            repeat {
+                let tens = left / 10
+                digits = digits << 8 | (0x30 + left &- tens &* 10)
+                left = tens
+                count += 1
+            } while left > 0
+            if room < 8 { grow(for: 8) }
+            unsafe (base + used).storeBytes(of: digits.littleEndian, as: UInt64.self)
+            used += count
+            room -= count
+            return
+        }
         var count = 1
-        var left = value / 10
-        while left > 0 {
+        while left >= 10 {
             count += 1
             left /= 10
         }
         let place = unsafe place(for: count)
-        left = value
+        left = UInt64(value)
         for offset in stride(from: count - 1, through: 0, by: -1) {
             let digit = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: left % 10)
             unsafe place.storeBytes(of: digit, toByteOffset: offset, as: UInt8.self)

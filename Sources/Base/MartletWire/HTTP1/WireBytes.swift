@@ -149,3 +149,28 @@ enum ByteClass {
 func lowercased(_ byte: UInt8) -> UInt8 {
     byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
 }
+
+/// The bytes with capital letters made small; exact for every byte.
+@inline(__always)
+func lowercased(word: UInt64) -> UInt64 {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let low = word & (ones &* 0x7F)
+    let isCapital =
+        (low &+ ones &* (0x80 - 0x41)) & ~(low &+ ones &* (0x7F - 0x5A)) & ~word & (ones &* 0x80)
+    return word | isCapital >> 2
+}
+
+/// Whether `bytes` are `word` (given in lower case), whatever their case. Both are equally long.
+func isLowercase(_ bytes: WireBytes, _ word: WireBytes) -> Bool {
+    let count = word.count
+    guard count >= 8 else {
+        for place in 0..<count where lowercased(bytes[place]) != word[place] { return false }
+        return true
+    }
+    var place = 0
+    while place + 8 < count {
+        if lowercased(word: bytes.word(at: place)) != word.word(at: place) { return false }
+        place += 8
+    }
+    return lowercased(word: bytes.word(at: count - 8)) == word.word(at: count - 8)
+}

@@ -42,11 +42,14 @@ package struct MemberScanner: Sendable {
     /// In the order of the names; those that `seen` marks count.
     private var found: [Found]
     private var seen: UInt32 = 0
-    /// The values' texts, one behind the other.
+    /// The values' texts, one behind the other: its first `keptCount` bytes.
     private var kept: [UInt8] = []
+    private var keptCount = 0
     package private(set) var hasDuplicate = false
     /// Bytes looked at.
     package private(set) var offset = 0
+    /// Where the object ended.
+    private var end = 0
 
     private var state = State.start
     private var isInString = false
@@ -82,7 +85,8 @@ package struct MemberScanner: Sendable {
         isEscaped = false
         captured = nil
         isTooLong = false
-        if !kept.isEmpty { kept.removeAll(keepingCapacity: kept.capacity <= 4 << 10) }
+        keptCount = 0
+        if kept.count > 4 << 10 { kept = [] }
     }
 
     /// Whether the object has ended.
@@ -139,6 +143,49 @@ package struct MemberScanner: Sendable {
         }
         if captured != nil { keep(text, upTo: text.count) }
         offset += text.count
+    }
+
+    /// Reads a text that is there whole. Begins at its last members where that is enough: when the
+    /// first name is that of an object, and one of the last braces is where that begins.
+    ///
+    /// What is read from there on must end with the whole text. Then, in a text that is JSON, the
+    /// member is one of the outermost object. Of members of that name the last is found.
+    package mutating func readWhole(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress else { return }
+        let text = unsafe TextBytes(start, bytes.count)
+        if offset == 0, let member = lastObject(text) {
+            offset = member
+            depth = 1
+            state = .memberOrEnd
+            unsafe read(text.slice(member..<text.count))
+            if state == .ended, has(0), text.isSpace(from: end) { return }
+            reset()
+        }
+        unsafe read(bytes)
+    }
+
+    /// Where the first name stands, quote included, before one of the text's last braces.
+    private func lastObject(_ text: TextBytes) -> Int? {
+        let name = names[0]
+        var place = text.count
+        for _ in 0..<4 {
+            guard let brace = text.lastBrace(before: place) else { return nil }
+            place = brace
+            let colon = text.skippingSpace(before: brace) - 1
+            guard colon > 0, text[colon] == UInt8(ascii: ":") else { continue }
+            let end = text.skippingSpace(before: colon)
+            let start = end - name.utf8CodeUnitCount - 2
+            guard start > 0, text[start] == TextBytes.quote, text[end - 1] == TextBytes.quote,
+                unsafe memcmp(
+                    text.slice(start + 1..<end - 1).baseAddress.unsafelyUnwrapped,
+                    name.utf8Start, name.utf8CodeUnitCount) == 0
+            else { continue }
+            let before = text.skippingSpace(before: start) - 1
+            guard before >= 0, text[before] == UInt8(ascii: ",") || text[before] == 0x7B
+            else { return nil }
+            return start
+        }
+        return nil
     }
 
     /// The place behind the quote that ends a string; nil when the string goes on.
@@ -200,17 +247,13 @@ package struct MemberScanner: Sendable {
         while place < text.count {
             let byte = text[place]
             if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}")
-                || MemberScanner.isSpace(byte)
+                || TextBytes.isSpace(byte)
             {
                 return endValue(text, at: place)
             }
             place += 1
         }
         return place
-    }
-
-    private static func isSpace(_ byte: UInt8) -> Bool {
-        byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
     }
 
     /// Between names and values: goes on to the next of either.
@@ -220,7 +263,7 @@ package struct MemberScanner: Sendable {
         while place < text.count {
             let byte = text[place]
             place += 1
-            if byte <= 0x20, MemberScanner.isSpace(byte) { continue }
+            if byte <= 0x20, TextBytes.isSpace(byte) { continue }
             switch state {
             case .colon:
                 guard byte == UInt8(ascii: ":") else { return broken(place) }
@@ -238,6 +281,7 @@ package struct MemberScanner: Sendable {
             case .afterValue where byte == UInt8(ascii: "}"),
                 .memberOrEnd where byte == UInt8(ascii: "}"):
                 state = .ended
+                end = offset + place
                 return place
             default: return broken(place)
             }
@@ -330,7 +374,7 @@ package struct MemberScanner: Sendable {
     private mutating func beginValue(_ byte: UInt8, at place: Int) {
         valueStart = offset + place
         pieceStart = place
-        keptStart = kept.count
+        keptStart = keptCount
         isTooLong = false
         isEscaped = false
         switch byte {
@@ -350,12 +394,21 @@ package struct MemberScanner: Sendable {
     private mutating func keep(_ text: TextBytes, upTo end: Int) {
         // Otherwise the name is there, and the value has not begun.
         guard state == .string || state == .nested || state == .bare, !isTooLong else { return }
-        guard kept.count - keptStart + end - pieceStart <= MemberScanner.valueBytesMax else {
+        guard keptCount - keptStart + end - pieceStart <= MemberScanner.valueBytesMax else {
             isTooLong = true
-            kept.removeSubrange(keptStart...)
+            keptCount = keptStart
             return
         }
-        unsafe kept.append(contentsOf: text.slice(pieceStart..<end))
+        let piece = unsafe text.slice(pieceStart..<end)
+        let needed = keptCount + piece.count
+        if kept.count < needed {
+            kept.append(contentsOf: repeatElement(0, count: max(needed - kept.count, 64)))
+        }
+        unsafe kept.withUnsafeMutableBytes { kept in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: kept[keptCount..<needed])
+                .copyMemory(from: piece)
+        }
+        keptCount = needed
     }
 
     /// - Returns: where to go on.
@@ -382,7 +435,7 @@ package struct MemberScanner: Sendable {
     private mutating func keepWhole(_ text: TextBytes, at end: Int) {
         guard let index = captured else { return }
         keep(text, upTo: end)
-        found[index] = Found(range: valueStart..<offset + end, text: keptStart..<kept.count)
+        found[index] = Found(range: valueStart..<offset + end, text: keptStart..<keptCount)
         seen |= 1 << UInt32(index)
         captured = nil
     }

@@ -73,6 +73,47 @@ internal import Glibc
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ]
 
+    /// The last opening brace before `end`, within 4 KiB. Eight bytes at a time.
+    func lastBrace(before end: Int) -> Int? {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let lows = ones &* 0x7F
+        let start = max(end - (4 << 10), 0)
+        var place = end
+        while place - 8 >= start {
+            let word = unsafe base.loadUnaligned(fromByteOffset: place - 8, as: UInt64.self)
+                .littleEndian
+            let braces = word ^ (ones &* 0x7B)
+            // Exact in every byte, since the highest is the one that is looked for.
+            let marks = ~(((braces & lows) &+ lows) | braces | lows)
+            if marks != 0 { return place - 1 - marks.leadingZeroBitCount / 8 }
+            place -= 8
+        }
+        while place > start {
+            place -= 1
+            if self[place] == 0x7B { return place }
+        }
+        return nil
+    }
+
+    /// The place behind the last byte before `end` that is no space.
+    func skippingSpace(before end: Int) -> Int {
+        var place = end
+        while place > 0, TextBytes.isSpace(self[place - 1]) { place -= 1 }
+        return place
+    }
+
+    /// Whether nothing but space follows.
+    func isSpace(from start: Int) -> Bool {
+        var place = start
+        while place < count, TextBytes.isSpace(self[place]) { place += 1 }
+        return place == count
+    }
+
+    @inline(__always)
+    static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
+    }
+
     /// The next quote, byte by byte; nil when a backslash comes first or there is none.
     func plainQuote(from start: Int) -> Int? {
         var place = start

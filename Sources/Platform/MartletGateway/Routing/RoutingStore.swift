@@ -5,9 +5,7 @@ internal import Synchronization
 
 /// The snapshot that is in force, changed while requests run.
 ///
-/// Readers keep a `RoutingReader` each (one per event loop): a read is one atomic load and a
-/// comparison, and takes the lock only after a change. Old snapshots live as long as a reader or a
-/// request holds them.
+/// Readers keep a `SnapshotReader` each (one per event loop), and take the lock only after a change.
 package final class RoutingStore: Sendable {
     private struct State {
         var current: RoutingSnapshot
@@ -15,7 +13,8 @@ package final class RoutingStore: Sendable {
     }
 
     private let historyMax: Int
-    private let generationNumber = Atomic<UInt64>(1)
+    /// What readers compare.
+    package let changes = SnapshotGeneration()
     private let state: Mutex<State>
 
     /// Keeps up to `historyMax` earlier snapshots to roll back to.
@@ -25,10 +24,14 @@ package final class RoutingStore: Sendable {
     }
 
     /// Counts changes, from 1.
-    package var generation: UInt64 { generationNumber.load(ordering: .acquiring) }
+    package var generation: UInt64 { changes.value }
+
+    package func makeReader() -> SnapshotReader<RoutingSnapshot> {
+        SnapshotReader(changes) { [self] in load() }
+    }
 
     package func load() -> (snapshot: RoutingSnapshot, generation: UInt64) {
-        state.withLock { ($0.current, generationNumber.load(ordering: .relaxed)) }
+        state.withLock { ($0.current, changes.value) }
     }
 
     /// Puts a snapshot in force for every later decision.
@@ -37,7 +40,7 @@ package final class RoutingStore: Sendable {
             state.earlier.append(state.current)
             if state.earlier.count > historyMax { state.earlier.removeFirst() }
             state.current = snapshot
-            generationNumber.wrappingAdd(1, ordering: .releasing)
+            changes.advance()
         }
     }
 
@@ -45,7 +48,7 @@ package final class RoutingStore: Sendable {
     package func replace(with snapshot: RoutingSnapshot) {
         state.withLock { state in
             state.current = snapshot
-            generationNumber.wrappingAdd(1, ordering: .releasing)
+            changes.advance()
         }
     }
 
@@ -54,26 +57,8 @@ package final class RoutingStore: Sendable {
         state.withLock { state in
             guard let previous = state.earlier.popLast() else { return false }
             state.current = previous
-            generationNumber.wrappingAdd(1, ordering: .releasing)
+            changes.advance()
             return true
         }
-    }
-}
-
-/// One reader's view of a store; not to be shared between threads.
-package struct RoutingReader {
-    private let store: RoutingStore
-    private var cached: RoutingSnapshot
-    private var generation: UInt64
-
-    package init(_ store: RoutingStore) {
-        self.store = store
-        (cached, generation) = store.load()
-    }
-
-    /// The snapshot in force.
-    package mutating func snapshot() -> RoutingSnapshot {
-        if store.generation != generation { (cached, generation) = store.load() }
-        return cached
     }
 }

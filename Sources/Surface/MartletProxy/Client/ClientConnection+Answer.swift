@@ -85,7 +85,7 @@ extension ClientConnection {
             case .waiting, .asked, .holding: giveUpAttempt(.neutral)
             }
         } else {
-            exchange.begin(loop.runtime(), at: shared.time.now())
+            loop.read { exchange.begin($0, at: shared.time.now()) }
             exchange.requestID = loop.random.next()
             isInRequest = true
         }

@@ -39,7 +39,14 @@ extension ClientConnection: UpstreamUser {
         exchange.readsUsage =
             !exchange.isEventStream && head.status == 200
             && connection.identity.dialect == .openai
-        if exchange.readsUsage { exchange.usageScanner.reset() }
+        if exchange.readsUsage {
+            exchange.usageScanner.reset()
+            if case .length(let count) = head.framing {
+                exchange.answerLength = count
+            } else {
+                exchange.answerLength = nil
+            }
+        }
         if exchange.isShadowed { exchange.answer.begin(head) }
         exchange.cascade?.answer.begin(head)
         if caching != nil { beginRecording(head) }
@@ -157,7 +164,11 @@ extension ClientConnection: UpstreamUser {
         if exchange.isEventStream {
             unsafe exchange.events.read(body)
         } else if exchange.readsUsage {
-            unsafe exchange.usageScanner.read(body)
+            if exchange.answerLength == body.count {
+                unsafe exchange.usageScanner.readWhole(body)
+            } else {
+                unsafe exchange.usageScanner.read(body)
+            }
         }
         if exchange.isShadowed { unsafe keepForShadow(body) }
         if exchange.cascade != nil {

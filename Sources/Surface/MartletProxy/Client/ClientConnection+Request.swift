@@ -13,7 +13,7 @@ extension ClientConnection {
     /// A request's head is there: who asks, and is the body needed to decide where it goes?
     func beginRequest() {
         let now = shared.time.now()
-        exchange.begin(loop.runtime(), at: now)
+        loop.read { exchange.begin($0, at: now) }
         isInRequest = true
         isRequestChunked = false
         exchange.requestID = loop.random.next()

@@ -100,6 +100,8 @@ struct Exchange {
     var usageScanner = MemberScanner(names: ["usage"])
     var firstByte: MonotonicInstant?
     var answerBytes = 0
+    /// The answer's length, when its head says it.
+    var answerLength: Int?
     var inputEstimate = 0
     /// The answer ended in the middle, or nobody was there to take it.
     var isCut = false

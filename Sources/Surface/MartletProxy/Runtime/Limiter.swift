@@ -73,7 +73,7 @@ struct LimitHolds: ~Copyable {
     private var model: LimitHold?
 
     /// - Throws: `LimitRefusal` of the first limit that refuses; nothing is held then.
-    init(_ demand: LimitDemand, at now: MonotonicInstant) throws(LimitRefusal) {
+    init(_ demand: borrowing LimitDemand, at now: MonotonicInstant) throws(LimitRefusal) {
         if let limiter = demand.key {
             key = try LimitHold(limiter, tokens: demand.tokens(at: limiter), at: now)
         }

@@ -37,6 +37,11 @@ final class RuntimeStore: Sendable {
         current.withLock { ($0, routing.generation) }
     }
 
+    /// One event loop's reference to the runtime in force.
+    func makeReader() -> SnapshotReader<GatewayRuntime> {
+        SnapshotReader(routing.changes) { [self] in load() }
+    }
+
     /// Puts a snapshot in force for every later request.
     func publish(_ snapshot: RoutingSnapshot) {
         current.withLock { current in

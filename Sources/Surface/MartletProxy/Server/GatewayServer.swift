@@ -18,7 +18,7 @@ public final class GatewayServer: Service {
         var loops: [NIOLoopBoundBox<ProxyLoop>] = []
     }
 
-    private let shared: ProxyShared
+    let shared: ProxyShared
     private let file: ConfigurationFile?
     private let state = Mutex(State())
 

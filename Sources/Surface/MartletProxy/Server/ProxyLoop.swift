@@ -22,8 +22,7 @@ final class ProxyLoop {
     @safe @exclusivity(unchecked) var scratch = WireBuffer()
     /// Filled for each decision.
     @safe @exclusivity(unchecked) var routing = RoutingRequest(model: nil, values: [])
-    @safe @exclusivity(unchecked) private var cached: GatewayRuntime
-    @safe @exclusivity(unchecked) private var generation: UInt64
+    @safe @exclusivity(unchecked) private var reader: SnapshotReader<GatewayRuntime>
     @safe @exclusivity(unchecked) private var upstreams: [UpstreamConnections] = []
     private var clients: [ObjectIdentifier: ClientConnection] = [:]
     private var links: [ObjectIdentifier: HTTP2ClientLink] = [:]
@@ -49,7 +48,7 @@ final class ProxyLoop {
         self.shared = shared
         self.eventLoop = eventLoop
         random = SeededRandom(seed: seed)
-        (cached, generation) = shared.store.load()
+        reader = shared.store.makeReader()
         takeUpstreams()
         scheduleSweep()
     }
@@ -64,14 +63,21 @@ final class ProxyLoop {
         link.start()
     }
 
+    /// Calls with the runtime in force, where it lies: one atomic load and a comparison. The body
+    /// retains it or is done with it; what it calls must not read again.
+    @inline(__always)
+    func read<Outcome>(_ body: (GatewayRuntime) -> Outcome) -> Outcome {
+        if !reader.isCurrent { takeRuntime() }
+        return reader.borrow(body)
+    }
+
     /// The runtime in force.
-    func runtime() -> GatewayRuntime {
-        if shared.store.generation != generation {
-            (cached, generation) = shared.store.load()
-            takeUpstreams()
-            metrics.versionsHaveChanged()
-        }
-        return cached
+    func runtime() -> GatewayRuntime { read { $0 } }
+
+    private func takeRuntime() {
+        reader.update()
+        takeUpstreams()
+        metrics.versionsHaveChanged()
     }
 
     /// This loop's connections to an upstream.
@@ -90,7 +96,7 @@ final class ProxyLoop {
 
     private func takeUpstreams() {
         let before = upstreams
-        upstreams = cached.upstreams.map { identity in
+        upstreams = reader.borrow { $0.upstreams }.map { identity in
             before.first { $0.identity === identity } ?? makeConnections(identity)
         }
         for old in before where !upstreams.contains(where: { $0 === old }) { old.closeIdle() }

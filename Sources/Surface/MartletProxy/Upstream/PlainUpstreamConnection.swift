@@ -209,7 +209,9 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelInboundHandler {
                     body: UnsafeRawBufferPointer(rebasing: rest[range]), self)
             case .head:
                 hasHead = true
-                user?.upstreamAnswered(parser.head, self)
+                let head = parser.lendHead()
+                user?.upstreamAnswered(head, self)
+                parser.takeBack(head)
             case .end:
                 finish()
                 return place

@@ -29,10 +29,12 @@ final class PoolRounds<Policy> {
         self.ask = ask
     }
 
-    func start() {
-        loop.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(100)) { [self] in
+    func start(in wait: Duration = .milliseconds(100)) {
+        loop.eventLoop.assumeIsolated().scheduleTask(
+            in: .nanoseconds(wait.nanosecondsSaturating)
+        ) { [self] in
             goRound()
-            if !loop.shared.isDraining { start() }
+            if !loop.shared.isDraining { start(in: due.isEmpty ? .seconds(1) : .milliseconds(100)) }
         }
     }
 

@@ -39,7 +39,7 @@ final class UpstreamConnections {
 
     /// A way to the upstream that is open and free.
     func takeIdle() -> UpstreamConnection? {
-        if let local, identity.localModel != nil {
+        if identity.localModel != nil, let local {
             return LocalUpstreamConnection(identity, local, eventLoop)
         }
         if identity.speaksHTTP2 {
