@@ -145,7 +145,12 @@ package final class DraftModel {
     ) -> Bool {
         let all = logits
         let span = all.span.extracting(row * vocabularySize..<(row + 1) * vocabularySize)
-        guard let token = try? wish.state.choose(span, ends, scratch: &scratch) else {
+        var allowed: TokenMask?
+        if let mask = wish.state.mask() {
+            guard case .ready(let tokens) = mask else { return false }
+            allowed = tokens
+        }
+        guard let token = try? wish.state.choose(span, allowed, ends, scratch: &scratch) else {
             return false
         }
         wish.made.append(token)

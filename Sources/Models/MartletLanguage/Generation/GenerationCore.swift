@@ -48,6 +48,12 @@ package final class GenerationCore {
     /// Guesses are made: by the draft model, or looked up in the text itself.
     private let drafts: Bool
     private let draftModel: DraftModel?
+    /// Finds the masks of answers' formats beside the steps; without one, steps do it.
+    package var masks: MaskQueue?
+    /// Sequences whose next token waits for its mask, with their rows of logits.
+    private var held: [SequenceID: [Float]] = [:]
+    /// Nothing can be done until a mask is there.
+    package private(set) var isHeld = false
     /// Sequences that go on and may have guesses checked.
     private var undrafted: [SequenceID] = []
 
@@ -108,7 +114,9 @@ package final class GenerationCore {
         adapters.enter(adapter.number)
         requests[number] = state
         samples[id] = SampleState(
-            request: number, index: 0, prepared: request, seed: state.seed, tokenizer: tokenizer)
+            request: number, index: 0, prepared: request, seed: state.seed, tokenizer: tokenizer,
+            masks: masks)
+        if masks != nil { _ = samples[id]?.mask() }
         return number
     }
 
@@ -161,12 +169,17 @@ package final class GenerationCore {
     /// Runs one step.
     /// - Returns: false when there was nothing to do.
     package func step(time: some TimeSource) -> Bool {
+        isHeld = false
         if scheduler.isIdle { return false }
+        resumeHeld(now: time.now())
         let plan = scheduler.plan(now: time.now())
         for id in plan.expired { end(id, .deadline, stop: nil, now: time.now()) }
         for id in plan.started { start(id, now: time.now()) }
         if !plan.copies.isEmpty { runner.copyBlocks(plan.copies) }
-        if plan.isEmpty { return true }
+        if plan.isEmpty {
+            isHeld = !held.isEmpty
+            return true
+        }
         do {
             try runner.run(plan.step, logits: &logits)
             guard logits.count >= plan.step.logitRows.count * vocabularySize else {
@@ -200,12 +213,10 @@ package final class GenerationCore {
             .started(promptTokens: state.usage.promptTokens, cachedTokens: cached))
     }
 
-    /// A row of the step's logits; valid until the next step.
     private func withRow<Result, Failure: Error>(
-        _ row: Int,
+        _ row: Int, of all: [Float],
         _ body: (Span<Float>, inout TokenSampler.Scratch) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let all = logits
         return try body(
             all.span.extracting(row * vocabularySize..<(row + 1) * vocabularySize), &scratch)
     }
@@ -224,16 +235,19 @@ package final class GenerationCore {
             for (offset, id) in scheduler.fork(output.sequence).enumerated() {
                 samples[id] = SampleState(
                     request: number, index: offset + 1, prepared: state.prepared,
-                    seed: state.seed, tokenizer: tokenizer)
+                    seed: state.seed, tokenizer: tokenizer, masks: masks)
                 requests[number]?.sequences.append(id)
-                sample(id, row: row, draft: [], now: now)
+                sample(id, logits, row: row, draft: [], now: now)
             }
         }
-        sample(output.sequence, row: row, draft: output.draft, now: now)
+        sample(output.sequence, logits, row: row, draft: output.draft, now: now)
     }
 
     /// Chooses a sequence's next tokens: one, and further ones as long as its draft was right.
-    private func sample(_ id: SequenceID, row: Int, draft: [Int32], now: MonotonicInstant) {
+    private func sample(
+        _ id: SequenceID, _ logits: [Float], row: Int, draft: [Int32], now: MonotonicInstant
+    ) {
+        held[id] = nil
         guard var state = samples[id], let request = requests[state.request] else { return }
         // Its own again at the end: nobody else holds its buffers meanwhile.
         samples[id] = nil
@@ -243,9 +257,26 @@ package final class GenerationCore {
         var ending: (reason: FinishReason, stop: String?)?
         let room = scheduler.room(of: id)
         do throws(SamplingFailure) {
-            for place in 0...draft.count {
-                let token = try withRow(row + place) { (logits, scratch) throws(SamplingFailure) in
-                    let token = try state.choose(logits, endTokens, scratch: &scratch)
+            choosing: for place in 0...draft.count {
+                var allowed: TokenMask?
+                switch state.mask() {
+                case nil: break
+                case .ready(let tokens): allowed = tokens
+                case .failed(let error):
+                    samples[id] = state
+                    return fail(state.request, error)
+                case .pending where place > 0:
+                    // The rest of the draft is passed over as if it were wrong.
+                    break choosing
+                case .pending:
+                    samples[id] = state
+                    held[id] = Array(
+                        logits[row * vocabularySize..<(row + 1) * vocabularySize])
+                    return
+                }
+                let token = try withRow(row + place, of: logits) {
+                    (logits, scratch) throws(SamplingFailure) in
+                    let token = try state.choose(logits, allowed, endTokens, scratch: &scratch)
                     if let top = request.options.topLogProbabilities {
                         scores.append(
                             TokenSampler.score(logits, token, top: top, scratch: &scratch))
@@ -263,7 +294,12 @@ package final class GenerationCore {
             return
         }
         state.learn(guessed: draft.count, right: tokens.count - 1)
-        if let ending { text += state.flush(ending.stop) }
+        if let ending {
+            text += state.flush(ending.stop)
+        } else if masks != nil {
+            // Found while the next step runs.
+            _ = state.mask()
+        }
         samples[id] = state
         _ = scheduler.append(tokens, to: id)
         deliver(
@@ -273,6 +309,19 @@ package final class GenerationCore {
             finish(id, ending.reason, stop: ending.stop, now: now)
         } else if drafts {
             undrafted.append(id)
+        }
+    }
+
+    /// Goes on with the sequences whose masks have come.
+    private func resumeHeld(now: MonotonicInstant) {
+        for (id, row) in held.sorted(by: { $0.key < $1.key }) {
+            // One that lost its blocks has its row computed again.
+            guard scheduler.isRunning(id) else {
+                held[id] = nil
+                continue
+            }
+            if case .pending? = samples[id]?.mask() { continue }
+            sample(id, row, row: 0, draft: [], now: now)
         }
     }
 
@@ -318,7 +367,7 @@ package final class GenerationCore {
             guard position == state.promptScores.count + scores.count + 1, position < prompt.count
             else { continue }
             scores.append(
-                withRow(output.firstLogit + offset) { logits, scratch in
+                withRow(output.firstLogit + offset, of: logits) { logits, scratch in
                     TokenSampler.score(logits, prompt[position], top: top, scratch: &scratch)
                 })
         }
@@ -343,6 +392,7 @@ package final class GenerationCore {
         _ id: SequenceID, _ reason: FinishReason, stop: String?, now: MonotonicInstant
     ) {
         draftModel?.forget(id)
+        held[id] = nil
         guard let state = samples.removeValue(forKey: id),
             let request = requests[state.request]
         else { return }
@@ -365,6 +415,7 @@ package final class GenerationCore {
         for id in state.sequences {
             scheduler.finish(id)
             draftModel?.forget(id)
+            held[id] = nil
             samples[id] = nil
         }
         state.receive(.failed(error))

@@ -33,6 +33,7 @@ struct SampleState {
     private var detokenizer: StreamingDetokenizer
     private var stops: StopMatcher
     private var constraint: (any TokenConstraint)?
+    private let masks: MaskQueue?
     private var count = 0
     var lookup = PromptLookup()
     /// Tokens that a draft model guesses at a time: more while all are right, fewer while none is.
@@ -40,7 +41,7 @@ struct SampleState {
 
     init(
         request: GenerationCore.RequestID, index: Int, prepared: PreparedGeneration, seed: UInt64,
-        tokenizer: Tokenizer
+        tokenizer: Tokenizer, masks: MaskQueue?
     ) {
         self.request = request
         self.index = index
@@ -52,15 +53,25 @@ struct SampleState {
             continuesText: prepared.continuesText)
         stops = StopMatcher(options.stops, includesStop: options.includesStop)
         constraint = prepared.constraint
+        self.masks = masks
     }
 
+    /// The tokens that may come next; nil for all. Where they are not known, the queue is at work
+    /// on them from here on.
+    mutating func mask() -> MaskState? {
+        let masks = masks
+        return constraint?.mask(masks)
+    }
+
+    /// - Parameter allowed: of `mask`.
     func choose(
-        _ logits: Span<Float>, _ ends: Set<Int32>, scratch: inout TokenSampler.Scratch
+        _ logits: Span<Float>, _ allowed: TokenMask?, _ ends: Set<Int32>,
+        scratch: inout TokenSampler.Scratch
     ) throws(SamplingFailure) -> Int32 {
         var forbidden: [Int32] = []
         if count < options.tokensMin { forbidden = ends + options.stopTokens }
         return try sampler.sample(
-            logits, allowed: constraint?.allowed(), forbidden: forbidden, scratch: &scratch)
+            logits, allowed: allowed, forbidden: forbidden, scratch: &scratch)
     }
 
     /// Enters a token and adds what is certain of its text.

@@ -23,6 +23,8 @@ final class GenerationThread: Sendable {
         var nextTicket: Ticket = 1
         var counts = SchedulerCounts()
         var isStopped = false
+        /// A mask has come.
+        var isWoken = false
     }
 
     /// Hands the core to the thread.
@@ -51,6 +53,12 @@ final class GenerationThread: Sendable {
         onEnd: @escaping @Sendable () -> Void
     ) throws(LanguageError) {
         self.waitingMax = max(1, waitingMax)
+        core.masks = MaskQueue { [monitor, inbox] in
+            monitor.withLock {
+                inbox.isWoken = true
+                monitor.signal()
+            }
+        }
         let handover = Handover(core)
         do throws(ThreadFailure) {
             try NativeThread.start(name: "martlet-generate") { [monitor, inbox] in
@@ -129,6 +137,11 @@ final class GenerationThread: Sendable {
         while true {
             monitor.lock()
             while inbox.commands.isEmpty, core.isIdle, !inbox.isStopped { monitor.wait() }
+            if core.isHeld, inbox.commands.isEmpty, !inbox.isWoken {
+                // Deadlines pass meanwhile.
+                monitor.wait(until: time.now().advanced(by: .milliseconds(20)))
+            }
+            inbox.isWoken = false
             if inbox.isStopped, core.isIdle, inbox.commands.isEmpty {
                 monitor.unlock()
                 return

@@ -4,29 +4,33 @@
 /// A place in an automaton: a state, and where the rules that were called return to.
 struct AutomatonPlace: Hashable, Sendable, Comparable {
     var state: Int32
-    /// Innermost last.
-    var returns: [Int32] = []
+    /// A number of `PlaceStacks`.
+    var stack = PlaceStacks.empty
 
     static func < (left: AutomatonPlace, right: AutomatonPlace) -> Bool {
-        left.state != right.state
-            ? left.state < right.state : left.returns.lexicographicallyPrecedes(right.returns)
+        left.state != right.state ? left.state < right.state : left.stack < right.stack
     }
 }
 
 /// The deterministic form of a `ByteAutomaton`, made state by state as it is walked: each is a set
-/// of places. What was made is forgotten when it grows too large; `places` outlive that.
+/// of places. What was made is forgotten when it grows too large; positions outlive that.
 struct AutomatonWalk: Sendable {
     static let dead: Int32 = -1
     private static let unknown: Int32 = -2
     private static let stateCountMax = 4096
     /// Places of a state; further ones are not followed.
     private static let placeCountMax = 4096
+    /// Places with returns that are looked at for one state.
+    private static let deepCountMax = 4096
     /// Rules inside one another; deeper ones are not entered.
     private static let depthMax = 256
     /// Bytes that all states' places may take.
     private static let placeBytesMax = 16 << 20
 
     private let automaton: ByteAutomaton
+    /// Bytes that no state tells apart have one number.
+    private let classes: [UInt8]
+    private let classCount: Int
     private let tails: [Bool]
     private let ends: [Bool]
     private var numbers: [[AutomatonPlace]: Int32] = [:]
@@ -34,11 +38,16 @@ struct AutomatonWalk: Sendable {
     private var next: [[Int32]] = []
     private(set) var isAccepting: [Bool] = []
     private var placeBytes = 0
-    /// Places that steps have looked at.
+    private var stacks = PlaceStacks()
+    /// What was looked at so far: places that were reached, once for each time they were.
     private(set) var work = 0
+    /// A step was not taken for want of room: what follows from it is not known.
+    private(set) var isFull = false
     /// Told apart from numbers of before.
     private(set) var generation = 0
     private var seen: [UInt32]
+    private var deep: Set<AutomatonPlace> = []
+    private var open: [AutomatonPlace] = []
     private var mark: UInt32 = 0
 
     /// - Throws: `LanguageError` where nothing is allowed, or rules begin with themselves.
@@ -62,21 +71,44 @@ struct AutomatonWalk: Sendable {
         }
         self.tails = tails
         self.ends = ends
+        (classes, classCount) = automaton.byteClasses()
         seen = Array(repeating: 0, count: automaton.edges.count)
         self.automaton = automaton
-        _ = number(of: [AutomatonPlace(state: self.automaton.start)])
+        guard number(of: [AutomatonPlace(state: self.automaton.start)]) >= 0 else {
+            throw LanguageError(.limitExceeded, "the answer's format begins in too many ways")
+        }
         start = sets[0]
     }
 
-    /// Where every answer begins.
-    private(set) var start: [AutomatonPlace] = []
+    /// Where every answer begins: no rule was entered that is not to be returned from.
+    private var start: [AutomatonPlace] = []
 
-    func places(_ state: Int32) -> [AutomatonPlace] { state >= 0 ? sets[Int(state)] : [] }
+    private var memory: Int { placeBytes + 48 * stacks.count }
 
-    /// The number of a state whose places were handed out before.
-    mutating func number(known places: [AutomatonPlace]) -> Int32 {
-        if places.isEmpty { return AutomatonWalk.dead }
-        return numbers[places] ?? enter(places)
+    /// What a state stands for, as long as it is kept.
+    struct Snapshot: Sendable {
+        fileprivate var places: [AutomatonPlace]
+        fileprivate var stacks: PlaceStacks
+    }
+
+    func snapshot(_ state: Int32) -> Snapshot {
+        Snapshot(places: state >= 0 ? sets[Int(state)] : [], stacks: stacks)
+    }
+
+    /// The number that the walk has for what a snapshot stands for.
+    mutating func number(_ snapshot: inout Snapshot) -> Int32 {
+        if snapshot.places.isEmpty { return AutomatonWalk.dead }
+        if snapshot.stacks !== stacks {
+            var known: [Int32: Int32] = [:]
+            for index in snapshot.places.indices {
+                snapshot.places[index].stack = stacks.adopt(
+                    snapshot.places[index].stack, from: snapshot.stacks, &known)
+            }
+            snapshot.places.sort()
+            snapshot.stacks = stacks
+            work += snapshot.places.count
+        }
+        return numbers[snapshot.places] ?? enter(snapshot.places)
     }
 
     /// Whether nothing but the end may follow.
@@ -86,9 +118,11 @@ struct AutomatonWalk: Sendable {
     }
 
     /// Forgets states when there are too many; only between walks, as numbers change.
-    mutating func makeRoom() {
+    /// - Parameter patience: how many times the usual bound is borne.
+    mutating func makeRoom(patience: Int) {
         guard
-            sets.count > AutomatonWalk.stateCountMax || placeBytes > AutomatonWalk.placeBytesMax
+            sets.count > patience * AutomatonWalk.stateCountMax
+                || memory > patience * AutomatonWalk.placeBytesMax
         else { return }
         numbers.removeAll()
         sets.removeAll()
@@ -96,64 +130,77 @@ struct AutomatonWalk: Sendable {
         isAccepting.removeAll()
         placeBytes = 0
         generation += 1
-        _ = enter(start)
+        stacks = PlaceStacks()
+        work += 1024
+        isFull = false
+        // The first places have the returns of rules that were entered at once.
+        if number(of: [AutomatonPlace(state: automaton.start)]) >= 0 { start = sets[0] }
     }
 
+    /// One byte further. Cost: a look into a table, or the places of a state that is new.
     mutating func step(_ state: Int32, _ byte: UInt8) -> Int32 {
         guard state >= 0 else { return AutomatonWalk.dead }
-        let known = next[Int(state)][Int(byte)]
+        let known = next[Int(state)][Int(classes[Int(byte)])]
         if known != AutomatonWalk.unknown { return known }
-        guard placeBytes < 4 * AutomatonWalk.placeBytesMax else { return AutomatonWalk.dead }
+        guard memory < 4 * AutomatonWalk.placeBytesMax else {
+            isFull = true
+            return AutomatonWalk.dead
+        }
         var targets: [AutomatonPlace] = []
         work += sets[Int(state)].count
         for place in sets[Int(state)] {
-            for edge in automaton.edges[Int(place.state)]
-            where edge.low <= byte && byte <= edge.high {
-                targets.append(AutomatonPlace(state: edge.target, returns: place.returns))
+            for edge in automaton.edges[Int(place.state)] {
+                work += 1
+                if edge.low <= byte && byte <= edge.high {
+                    targets.append(AutomatonPlace(state: edge.target, stack: place.stack))
+                }
             }
         }
         let target = targets.isEmpty ? AutomatonWalk.dead : number(of: targets)
-        next[Int(state)][Int(byte)] = target
+        next[Int(state)][Int(classes[Int(byte)])] = target
         return target
     }
 
     /// The state of these places and all that are reached from them without a byte.
     private mutating func number(of places: [AutomatonPlace]) -> Int32 {
         mark += 1
-        var open = places
-        var deep: Set<AutomatonPlace> = []
+        open.removeAll(keepingCapacity: true)
+        open += places
+        deep.removeAll(keepingCapacity: true)
         var all: [AutomatonPlace] = []
         while let place = open.popLast(), all.count < AutomatonWalk.placeCountMax {
+            work += 1
             let state = Int(place.state)
-            if place.returns.isEmpty {
+            if place.stack == PlaceStacks.empty {
                 guard seen[state] != mark else { continue }
                 seen[state] = mark
             } else {
-                guard deep.count < 4 * AutomatonWalk.placeCountMax,
-                    deep.insert(place).inserted
+                guard deep.count < AutomatonWalk.deepCountMax, deep.insert(place).inserted
                 else { continue }
             }
             // Others only lead on.
-            if ends[state] && place.returns.isEmpty || !automaton.edges[state].isEmpty {
+            if ends[state] && place.stack == PlaceStacks.empty || !automaton.edges[state].isEmpty {
                 all.append(place)
             }
             for target in automaton.silent[state] {
-                open.append(AutomatonPlace(state: target, returns: place.returns))
+                open.append(AutomatonPlace(state: target, stack: place.stack))
             }
-            if ends[state], let back = place.returns.last {
-                open.append(AutomatonPlace(state: back, returns: place.returns.dropLast()))
+            if ends[state], place.stack != PlaceStacks.empty {
+                let (back, below) = stacks.top(place.stack)
+                open.append(AutomatonPlace(state: back, stack: below))
             }
             for call in automaton.calls[state] {
                 var inner = AutomatonPlace(
-                    state: automaton.rules[call.rule].start, returns: place.returns)
+                    state: automaton.rules[call.rule].start, stack: place.stack)
                 if !tails[Int(call.target)] {
-                    guard inner.returns.count < AutomatonWalk.depthMax else { continue }
-                    inner.returns.append(call.target)
+                    guard stacks.depth(inner.stack) < AutomatonWalk.depthMax else { continue }
+                    inner.stack = stacks.push(call.target, on: inner.stack)
                 }
                 open.append(inner)
             }
         }
-        work += all.count
+        // Those that were left unseen count as well: they were put there.
+        work += open.count + all.count
         if all.isEmpty { return AutomatonWalk.dead }
         all.sort()
         return numbers[all] ?? enter(all)
@@ -163,15 +210,34 @@ struct AutomatonWalk: Sendable {
         let number = Int32(sets.count)
         numbers[places] = number
         sets.append(places)
-        next.append(Array(repeating: AutomatonWalk.unknown, count: 256))
-        isAccepting.append(places.contains { ends[Int($0.state)] && $0.returns.isEmpty })
-        placeBytes += places.reduce(1024) { $0 + 32 + $1.returns.count * 4 }
+        next.append(Array(repeating: AutomatonWalk.unknown, count: classCount))
+        isAccepting.append(
+            places.contains { ends[Int($0.state)] && $0.stack == PlaceStacks.empty })
+        placeBytes += 128 + 4 * classCount + places.count * 24
         return number
     }
+
+    /// The number of the start.
+    mutating func startNumber() -> Int32 { numbers[start] ?? enter(start) }
 }
 
-extension AutomatonPlace {
-    fileprivate init(state: Int32, returns: ArraySlice<Int32>) {
-        self.init(state: state, returns: Array(returns))
+extension ByteAutomaton {
+    /// A number for each byte: equal for those that every edge takes together.
+    fileprivate func byteClasses() -> (classes: [UInt8], count: Int) {
+        var begins = Array(repeating: false, count: 257)
+        begins[0] = true
+        for list in edges {
+            for edge in list {
+                begins[Int(edge.low)] = true
+                begins[Int(edge.high) + 1] = true
+            }
+        }
+        var classes: [UInt8] = []
+        var count = -1
+        for byte in 0..<256 {
+            if begins[byte] { count += 1 }
+            classes.append(UInt8(count))
+        }
+        return (classes, count + 1)
     }
 }

@@ -147,7 +147,10 @@ extension GenerationScheduler {
         _ id: SequenceID, rowsMax: Int, _ planned: inout Set<SequenceID>, _ plan: inout StepPlan
     ) {
         // Whoever made room for a better one is gone by now.
-        guard let index = running.firstIndex(where: { $0.id == id }) else { return }
+        guard let index = running.firstIndex(where: { $0.id == id }),
+            // One whose output has not become a token yet waits for that.
+            running[index].outstanding > 0
+        else { return }
         var rows = min(running[index].outstanding, rowsMax)
         if let first = running[index].scoredFrom {
             rows = min(rows, max(first - running[index].computed, 0) + policy.scoredRowsMax)

@@ -139,6 +139,8 @@ package struct GenerationScheduler: Sendable {
         return running[index].tokens.count < running[index].tokenCountMax
     }
 
+    package func isRunning(_ id: SequenceID) -> Bool { running.contains { $0.id == id } }
+
     /// Tokens that a sequence may still get.
     package func room(of id: SequenceID) -> Int {
         guard let sequence = running.first(where: { $0.id == id }) else { return 0 }
