@@ -7,10 +7,13 @@ package struct LoadReport: Sendable, Equatable {
     package var queued = 0
     /// The share of its key-value memory that is in use.
     package var memoryUse = 0.0
+    /// Nil: nothing is said of adapters.
+    package var adapters: AdapterReport?
 
-    package init(queued: Int = 0, memoryUse: Double = 0) {
+    package init(queued: Int = 0, memoryUse: Double = 0, adapters: AdapterReport? = nil) {
         self.queued = queued
         self.memoryUse = memoryUse
+        self.adapters = adapters
     }
 
     private enum Meaning { case queued, memoryUse }
@@ -31,27 +34,36 @@ package struct LoadReport: Sendable, Equatable {
         return names
     }()
 
-    /// Reads Prometheus' text: requests of all models are added, of memory the fullest counts.
+    /// Reads Prometheus' text: requests of all models are added, of memory the fullest counts, of
+    /// adapters what vLLM says.
     /// Nil when none of the names is there.
     package init?(metrics: [UInt8]) {
         self.init()
         var hasAny = false
+        var adapters = AdapterMetrics()
         for line in metrics.split(separator: 0x0A) {
             guard let first = line.first, first != UInt8(ascii: "#"),
-                let end = line.firstIndex(where: { $0 == UInt8(ascii: "{") || $0 == 0x20 }),
-                let meaning = LoadReport.names[Array(line[..<end])]
+                let end = line.firstIndex(where: { $0 == UInt8(ascii: "{") || $0 == 0x20 })
             else { continue }
+            let name = Array(line[..<end])
+            let isOfAdapters = name == AdapterMetrics.name
+            let meaning = LoadReport.names[name]
+            guard meaning != nil || isOfAdapters else { continue }
             let rest: ArraySlice<UInt8>
+            var labels: ArraySlice<UInt8> = []
             if line[end] == UInt8(ascii: "{") {
                 guard let close = line.lastIndex(of: UInt8(ascii: "}")) else { continue }
+                labels = line[(end + 1)..<close]
                 rest = line[(close + 1)...]
             } else {
                 rest = line[end...]
             }
             let number = rest.drop { $0 == 0x20 }.prefix { $0 != 0x20 && $0 != 0x0D }
-            hasAny = take(number, meaning) || hasAny
+            if isOfAdapters { adapters.add(labels, number) }
+            if let meaning { hasAny = take(number, meaning) || hasAny }
         }
-        if !hasAny { return nil }
+        self.adapters = adapters.report
+        if !hasAny, self.adapters == nil { return nil }
     }
 
     /// Reads `endpoint-load-metrics` in its text form (Open Request Cost Aggregation):

@@ -60,6 +60,9 @@ package struct PoolState: Sendable {
         case hash(UInt64)
         /// Prefers this member, unless it has more than its share of the load.
         case preferred(Int)
+        /// Prefers members that hold this adapter; where nobody does, keeps it at one member.
+        /// Passes those by that have more than their share of the load.
+        case adapter(String)
     }
 
     /// Reports older than this say nothing.
@@ -71,11 +74,14 @@ package struct PoolState: Sendable {
     package static let slowStartLeast = 0.1
 
     package private(set) var members: [MemberLoad]
+    /// By member; only pools that balance by adapters fill it.
+    package private(set) var adapters: [HeldAdapters]
     private let slowStart: Duration
     private let ring: HashRing
 
     package init(members: [MemberLoad], slowStart: Duration = .zero) {
         self.members = members
+        adapters = Array(repeating: HeldAdapters(), count: members.count)
         self.slowStart = slowStart
         ring = HashRing(weights: members.map(\.weight))
     }
@@ -97,6 +103,18 @@ package struct PoolState: Sendable {
         members[member].memoryUse = min(max(memoryUse, 0), 1)
         members[member].reportedAt = now
     }
+
+    package mutating func report(_ member: Int, _ report: AdapterReport) {
+        adapters[member].take(report)
+    }
+
+    /// A request for an adapter goes there.
+    package mutating func use(adapter name: String, at member: Int) {
+        adapters[member].use(name)
+    }
+
+    /// A member was restarted.
+    package mutating func forgetAdapters(of member: Int) { adapters[member].forget() }
 
     package mutating func setUp(_ member: Int, _ isUp: Bool, at now: MonotonicInstant) {
         guard members[member].isUp != isUp else { return }
@@ -151,6 +169,9 @@ package struct PoolState: Sendable {
                 isCandidate(member, candidates.priority, tried)
                     && isWithin(limit, member, now)
             } ?? leastLoaded(candidates, tried, now, &random)
+        case .adapter(let name):
+            return holder(of: name, candidates, tried, now)
+                ?? leastLoaded(candidates, tried, now, &random)
         case .preferred(let member):
             guard members.indices.contains(member),
                 isCandidate(member, candidates.priority, tried),
@@ -158,6 +179,24 @@ package struct PoolState: Sendable {
             else { return leastLoaded(candidates, tried, now, &random) }
             return member
         }
+    }
+
+    /// In the ring's order, so that what had to spread comes together again.
+    private func holder(
+        of adapter: String, _ candidates: (priority: Int, count: Int), _ tried: TriedMembers,
+        _ now: MonotonicInstant
+    ) -> Int? {
+        let limit = bound(candidates, tried, now)
+        let key = StableHash.hash(adapter, salt: 0)
+        func canTake(_ member: Int) -> Bool {
+            isCandidate(member, candidates.priority, tried) && isWithin(limit, member, now)
+        }
+        if adapters.contains(where: { $0.holds(adapter) }),
+            let holder = ring.first(key, where: { adapters[$0].holds(adapter) && canTake($0) })
+        {
+            return holder
+        }
+        return ring.first(key, where: canTake)
     }
 
     private func candidates(_ tried: TriedMembers) -> (priority: Int, count: Int)? {

@@ -62,6 +62,8 @@ package struct GatewayConfiguration: Sendable {
         /// What the model is called there; nil: as here.
         package var remoteModel: String?
         package var price: Price?
+        /// It is a low-rank adapter there.
+        package var isAdapter = false
     }
 
     package struct Model: Sendable {
@@ -71,6 +73,8 @@ package struct GatewayConfiguration: Sendable {
         package var standard: Destination?
         package var price: Price?
         package var fallbacks: [Reference] = []
+        /// Low-rank adapters of it: they go its way, under their own names.
+        package var adapters: [Reference] = []
         package var limits: LimitPolicy?
         package var shadow: Shadow?
         package var cache: CachePolicy?
@@ -178,11 +182,14 @@ package struct PoolPolicy: Sendable, Hashable {
         case weighted
         case hash
         case prefix
+        case lora
     }
 
     package var balance = Balance.leastLoaded
     /// What `hash` keeps at one upstream.
     package var hashKey: Attribute?
+    /// Where `lora` finds a request's adapter; nil: in its model's name.
+    package var adapterKey: Attribute?
     package var slowStart: Duration = .zero
     /// The longest that one attempt may take.
     package var timeout: Duration = .seconds(60)

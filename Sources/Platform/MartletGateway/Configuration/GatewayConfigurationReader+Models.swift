@@ -19,7 +19,7 @@ extension GatewayConfigurationReader {
         guard let section = ConfigurationSection(node, what, problems) else { return }
         section.allow([
             "versions", "default", "split", "price", "fallback", "limits", "shadow", "deliver",
-            "cascade", "semantic_cache", "cache", "fallback_answer",
+            "cascade", "semantic_cache", "cache", "fallback_answer", "adapters",
         ])
         model.limits = readLimits(section)
         model.shadow = readShadow(section)
@@ -38,6 +38,7 @@ extension GatewayConfigurationReader {
         }
         model.price = readPrice(section)
         model.fallbacks = section.references("fallback")
+        model.adapters = section.references("adapters")
         switch (section["default"], section["split"]) {
         case (.some, .some(let node)):
             problems.add("\(what) has a default and a split: one of them", at: node.position)
@@ -69,11 +70,13 @@ extension GatewayConfigurationReader {
         }
         let what = "version '\(entry.key)' of \(model)"
         guard let section = ConfigurationSection(entry.value, what, problems) else { return nil }
-        section.allow(["pool", "model", "price"])
+        section.allow(["pool", "model", "price", "adapter"])
         guard let pool = section.requiredText("pool", "a pool or an upstream") else { return nil }
+        var isAdapter = false
+        section.flag("adapter", &isAdapter)
         return GatewayConfiguration.Version(
             label: entry.key, position: section["pool"]?.position ?? entry.position, pool: pool,
-            remoteModel: section.text("model"), price: readPrice(section))
+            remoteModel: section.text("model"), price: readPrice(section), isAdapter: isAdapter)
     }
 
     /// `shadow: {to: v2, percent: 10, noise: true, concurrency: 8}`.

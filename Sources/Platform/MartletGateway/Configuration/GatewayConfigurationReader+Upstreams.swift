@@ -68,7 +68,8 @@ extension GatewayConfigurationReader {
         } else {
             guard let section = ConfigurationSection(node, what, problems) else { return }
             section.allow([
-                "members", "balance", "hash_key", "slow_start", "timeout", "attempts", "retries",
+                "members", "balance", "hash_key", "adapter_key", "slow_start", "timeout",
+                "attempts", "retries",
                 "breaker", "outliers", "concurrency", "health", "load",
             ])
             let members = section["members"]
@@ -109,6 +110,12 @@ extension GatewayConfigurationReader {
             problems.add(
                 "\(pool.name) balances by hash but has no hash_key: \(Attribute.forms)",
                 at: pool.position)
+        }
+        policy.adapterKey = pool.attribute("adapter_key")
+        if let node = pool["adapter_key"], policy.balance != .lora {
+            problems.add(
+                "\(pool.name) has an adapter_key, which only balance: lora goes by",
+                at: node.position)
         }
         pool.duration("slow_start", &policy.slowStart)
         pool.duration("timeout", &policy.timeout)

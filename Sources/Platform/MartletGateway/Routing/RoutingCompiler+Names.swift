@@ -64,6 +64,24 @@ extension RoutingCompiler {
         return nil
     }
 
+    // MARK: Adapters
+
+    mutating func compileAdapters() {
+        for (index, model) in configuration.models.enumerated() {
+            for adapter in model.adapters {
+                let what = "adapter '\(adapter.name)' of model '\(model.name)'"
+                if tables.modelIndex[adapter.name] != nil {
+                    problems.add(
+                        "\(what) is also the name of a model or an alias", at: adapter.position)
+                } else if let other = tables.adapterIndex.updateValue(index, forKey: adapter.name) {
+                    let holder = tables.models[other].name
+                    problems.add(
+                        "\(what) is already one of model '\(holder)'", at: adapter.position)
+                }
+            }
+        }
+    }
+
     // MARK: Fallbacks
 
     mutating func compileFallbacks() {
@@ -119,6 +137,27 @@ extension RoutingCompiler {
     }
 
     // MARK: Warnings
+
+    /// Pools that go by adapters and are never told of any, and those whose members are not asked.
+    mutating func warnOfAdapters() {
+        for pool in configuration.pools where pool.policy.balance == .lora {
+            if pool.policy.load == nil {
+                warnings.append(
+                    "\(pool.position): pool '\(pool.name)' balances by lora without load: what "
+                        + "its members say of their adapters is not read")
+            }
+            let isNamed = tables.versions.contains { version in
+                tables.pools[version.pool].name == pool.name
+                    && (version.isAdapter
+                        || tables.adapterIndex.values.contains(version.model))
+            }
+            if pool.policy.adapterKey == nil, !isNamed {
+                warnings.append(
+                    "\(pool.position): pool '\(pool.name)' balances by lora, but no model that "
+                        + "goes there has adapters, and it has no adapter_key")
+            }
+        }
+    }
 
     mutating func warnOfUnused() {
         for pool in configuration.pools where !usedPools.contains(pool.name) {

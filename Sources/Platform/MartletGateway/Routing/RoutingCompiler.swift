@@ -38,11 +38,13 @@ struct RoutingCompiler {
         compilePools()
         compileModels()
         compileAliases()
+        compileAdapters()
         compileFallbacks()
         compileStandards()
         compileRoutes()
         checkAccess()
         warnOfUnused()
+        warnOfAdapters()
     }
 
     // MARK: Pools
@@ -143,7 +145,8 @@ struct RoutingCompiler {
                 tables.versions.append(
                     RoutingTables.Version(
                         label: version.label, model: index, pool: pool,
-                        remoteModel: version.remoteModel ?? model.name, price: price))
+                        remoteModel: version.remoteModel ?? model.name, price: price,
+                        isAdapter: version.isAdapter))
             }
         }
     }

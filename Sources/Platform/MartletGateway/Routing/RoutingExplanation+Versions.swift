@@ -33,6 +33,21 @@ extension RoutingSnapshot {
         }
     }
 
+    /// Which adapter decides among a pool's members, when the pool goes by that.
+    func sayAdapter(
+        _ policy: PoolPolicy, _ named: String?, _ value: (Attribute) -> String?,
+        _ say: (String, String) -> Void
+    ) {
+        guard policy.balance == .lora else { return }
+        guard let name = policy.adapterKey.flatMap(value) ?? named else {
+            return say("adapter", "none is named; the least loaded is asked")
+        }
+        say(
+            "adapter",
+            "'\(name)': whoever holds it, else one that its hash keeps, unless that has more "
+                + "than its share of the load")
+    }
+
     private func deliveryText(_ delivery: RoutingTables.Delivery) -> String {
         let plan = delivery.plan
         return "'\(plan.baseline)' → '\(plan.canary)' by "

@@ -56,12 +56,15 @@ extension RoutingSnapshot {
             say("default", "no rule matches; the model's own way is taken")
         }
         if let split = trace.split { say("split", splitText(split)) }
-        sayOutcome(decision, description.model, say)
+        sayOutcome(decision, description.model, description.value, say)
         return explanation
     }
 
     private func modelText(_ name: String?) -> String {
         guard let name else { return "none is named" }
+        if let index = tables.adapterIndex[name] {
+            return "'\(name)', an adapter of '\(tables.models[index].name)'"
+        }
         guard let index = tables.modelIndex[name] else { return "'\(name)', not configured" }
         let model = tables.models[index].name
         return model == name ? "'\(name)'" : "'\(name)', an alias of '\(model)'"
@@ -108,11 +111,14 @@ extension RoutingSnapshot {
     }
 
     private func sayOutcome(
-        _ decision: RoutingDecision, _ model: String?, _ say: (String, String) -> Void
+        _ decision: RoutingDecision, _ model: String?, _ value: (Attribute) -> String?,
+        _ say: (String, String) -> Void
     ) {
         switch decision.outcome {
         case .unknownModel:
-            let hint = ProblemList.hint(model ?? "", among: tables.modelIndex.keys)
+            let hint = ProblemList.hint(
+                model ?? "",
+                among: Array(tables.modelIndex.keys) + Array(tables.adapterIndex.keys))
             say("answer", "404: no rule matches, and there is no such model\(hint)")
         case .refused(let refusal):
             let it = tables.refusals[refusal]
@@ -131,9 +137,12 @@ extension RoutingSnapshot {
                 "pool",
                 "\(pool.name), \(pool.policy.balance.rawValue): "
                     + members.joined(separator: ", "))
-            if version.remoteModel != tables.models[version.model].name {
+            if let model, isAdapter(model, ofVersion: index) {
+                say("asked as", "'\(model)'")
+            } else if version.remoteModel != tables.models[version.model].name {
                 say("asked as", "'\(version.remoteModel)'")
             }
+            sayAdapter(pool.policy, adapter(named: model, version: index), value, say)
             sayMore(decision, index, say)
             let fallbacks = fallbacks(ofVersion: index).map { tables.models[$0].name }
             if !fallbacks.isEmpty { say("fallback", fallbacks.joined(separator: ", then ")) }

@@ -51,8 +51,23 @@ extension RoutingSnapshot {
         return decide(request, draw, &trace)
     }
 
-    /// The number of a model of that name or alias.
-    package func number(ofModel name: String?) -> Int? { name.flatMap { tables.modelIndex[$0] } }
+    /// The number of a model of that name or alias, or of the one that an adapter of that name
+    /// belongs to.
+    package func number(ofModel name: String?) -> Int? {
+        name.flatMap { tables.modelIndex[$0] ?? tables.adapterIndex[$0] }
+    }
+
+    /// Whether requests for that name keep it at a version's upstreams: it is an adapter of the
+    /// version's model.
+    package func isAdapter(_ name: String, ofVersion version: Int) -> Bool {
+        tables.adapterIndex[name] == tables.versions[version].model
+    }
+
+    /// The adapter that a request for that name asks a version's upstreams for.
+    package func adapter(named name: String?, version: Int) -> String? {
+        if let name, isAdapter(name, ofVersion: version) { return name }
+        return tables.versions[version].isAdapter ? tables.versions[version].remoteModel : nil
+    }
 
     func decide(
         _ request: borrowing RoutingRequest, _ draw: UInt64, _ trace: inout some RoutingTrace

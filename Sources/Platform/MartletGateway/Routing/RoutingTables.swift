@@ -44,6 +44,8 @@ package struct RoutingTables: Sendable {
         /// What the model is called at the pool's upstreams.
         package var remoteModel: String
         package var price: GatewayConfiguration.Price?
+        /// It is a low-rank adapter there.
+        package var isAdapter: Bool
     }
 
     package struct Model: Sendable {
@@ -155,6 +157,8 @@ package struct RoutingTables: Sendable {
     var predicates: [Predicate] = []
     /// Models and aliases by name.
     var modelIndex: [String: Int] = [:]
+    /// Low-rank adapters by name, with the models whose way they go.
+    var adapterIndex: [String: Int] = [:]
     /// Rules in their order, list after list; the ranges below are into this.
     var ruleLists: [Int32] = []
     var rulesByModel: [Range<Int>] = []

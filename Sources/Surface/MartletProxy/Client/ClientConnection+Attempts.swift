@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletGateway
+internal import MartletJSON
 internal import MartletResilience
 internal import MartletWire
 internal import NIOCore
@@ -78,6 +79,13 @@ extension ClientConnection {
                 let value = value(of: attribute, runtime)
             else { return .leastLoaded }
             return .hash(StableHash.hash(value, salt: 0))
+        case .lora:
+            guard let runtime = exchange.runtime,
+                let name = pool.policy.adapterKey.flatMap({ value(of: $0, runtime) })
+                    ?? runtime.snapshot.adapter(
+                        named: exchange.modelName, version: exchange.version)
+            else { return .leastLoaded }
+            return .adapter(name)
         case .prefix:
             return pool.prefer(
                 exchange.body, from: PromptPlace.start(exchange.body), salt: promptSalt, at: now)
@@ -93,6 +101,10 @@ extension ClientConnection {
             return parser.head.fields.value(named: "x-user-id") ?? exchange.user
                 ?? exchange.identity?.subject
         case .session: return parser.head.fields.value(named: "x-session-id")
+        case .query(let name): return query(name, parser.head)
+        case .field(let path):
+            return (try? JSONValue(parsing: exchange.body))
+                .flatMap { RequestDescription.field(path, in: $0) }
         default: return parser.head.fields.value(named: "x-\(attribute)")
         }
     }
@@ -160,7 +172,9 @@ extension ClientConnection {
         guard let runtime = exchange.runtime, let name = exchange.modelName else { return nil }
         let remote =
             identity.localModel ?? runtime.snapshot.tables.versions[version].remoteModel
-        guard remote != name else { return nil }
+        guard remote != name, !runtime.snapshot.isAdapter(name, ofVersion: version) else {
+            return nil
+        }
         return ModelRenaming(
             to: remote, range: exchange.scansBody ? exchange.modelRange : nil,
             isInMessages: exchange.isGRPC)

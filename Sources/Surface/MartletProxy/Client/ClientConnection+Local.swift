@@ -144,6 +144,7 @@ extension ClientConnection {
                     "in_flight": .integer(Int64(member.inFlight)),
                     "queued": .integer(Int64(member.queued)),
                     "memory_use": .number(member.memoryUse),
+                    "adapters": .array(member.adapters.map { .string($0) }),
                     "healthy": .bool(member.isWell), "draining": .bool(member.isDraining),
                     "ejected": .bool(member.isEjected), "breaker": .string(member.breaker),
                 ]

@@ -209,7 +209,7 @@ extension ClientConnection {
         return String(decoding: bytes.prefix { $0 != 0x20 }, as: UTF8.self)
     }
 
-    private func query(_ name: String, _ head: borrowing HTTPRequestHead) -> String? {
+    func query(_ name: String, _ head: borrowing HTTPRequestHead) -> String? {
         for pair in head.fields.string(head.query).split(separator: "&") {
             let parts = pair.split(
                 separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -187,6 +187,7 @@ final class PoolRuntime: Sendable {
             case .admitted(let pass) = state.breakers[member].admit(at: now)
         else { return nil }
         state.pool.begin(member)
+        if case .adapter(let name) = choice { state.pool.use(adapter: name, at: member) }
         return Attempt(
             member: member, pass: pass, began: now, adaptive: state.adaptive?.admit(at: now))
     }
@@ -241,6 +242,9 @@ final class PoolRuntime: Sendable {
     func report(_ member: Int, _ load: LoadReport, at now: MonotonicInstant) {
         state.withLock {
             $0.pool.report(member, queued: load.queued, memoryUse: load.memoryUse, at: now)
+            if policy.balance == .lora, let adapters = load.adapters {
+                $0.pool.report(member, adapters)
+            }
         }
     }
 
@@ -272,6 +276,7 @@ final class PoolRuntime: Sendable {
         // What it had cached may be gone when it comes back.
         if take(member, isWell: isWell, policy), !isWell {
             prefixes.withLock { $0?.forget(member: member) }
+            state.withLock { $0.pool.forgetAdapters(of: member) }
         }
     }
 
@@ -304,6 +309,7 @@ final class PoolRuntime: Sendable {
         var inFlight: Int
         var queued: Int
         var memoryUse: Double
+        var adapters: [String]
         var isWell: Bool
         var isDraining: Bool
         var isEjected: Bool
@@ -323,6 +329,7 @@ final class PoolRuntime: Sendable {
                     name: members[member].name, inFlight: state.pool.members[member].inFlight,
                     queued: state.pool.members[member].queued,
                     memoryUse: state.pool.members[member].memoryUse,
+                    adapters: state.pool.adapters[member].names,
                     isWell: state.health[member].isWell,
                     isDraining: state.health[member].isDraining,
                     isEjected: state.outliers.isEjected(member), breaker: breaker)
