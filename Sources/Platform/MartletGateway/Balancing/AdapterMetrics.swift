@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Reads vLLM's `vllm:lora_requests_info`, a gauge whose labels say which adapters run and wait, and
-/// whose value is the time when that was so: old lines stay on the page.
+/// Reads vLLM's `vllm:lora_requests_info`, a gauge whose labels say which adapters run and wait,
+/// and whose value is the time when that was so: old lines stay on the page.
 struct AdapterMetrics {
     static let name = Array("vllm:lora_requests_info".utf8)
 
