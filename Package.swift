@@ -138,7 +138,7 @@ let modules: [Module] = [
         uses: [
             "MartletBase", "MartletJSON", "MartletYAML", "MartletResilience", "MartletSignatures",
         ],
-        isProduct: true),
+        isProduct: true, testUses: ["MartletStorage"]),
     // Surface
     Module(
         name: "MartletTelemetry", layer: .surface, uses: ["MartletBase"],

@@ -230,4 +230,25 @@ struct CompareTests {
         #expect(report.rows.count == ComparisonReport.patternsMax)
         #expect(report.worst.count == ComparisonReport.worstMax)
     }
+
+    @Test("requests that the candidate gave no answer to are told with their reasons, and kept")
+    func failures() throws {
+        var report = ComparisonReport()
+        #expect(report.json["failures"] == nil && !report.table().contains("no answer"))
+        report.addFailure("no answer within 1 s")
+        report.addFailure("no answer within 1 s")
+        report.addFailure("refused")
+        #expect(report.failed == 3 && report.exchanges == 0)
+        #expect(report.json["failures"] == ["no answer within 1 s": 2, "refused": 1])
+        let table = report.table()
+        #expect(table.contains("the candidate gave no answer to 3 more requests"), "\(table)")
+        #expect(table.contains("  2 × no answer within 1 s\n  1 × refused"), "\(table)")
+        let page = ComparisonPage.html(report.json, name: "m")
+        #expect(page.contains("2 × no answer within 1 s; 1 × refused"))
+        let again = try #require(ComparisonReport(state: report.state))
+        #expect(again.json == report.json)
+        for index in 0..<1_000 { report.addFailure("reason \(index)") }
+        #expect(report.failures.count == ComparisonReport.reasonsMax + 1)
+        #expect(report.failed == 1_003)
+    }
 }

@@ -11,7 +11,7 @@ struct ConfigurationTests {
     static let good = """
         upstreams:
           small: http://10.0.0.1:8000
-          small-b: {url: "http://10.0.0.2:8000/base/", protocol: kserve}
+          small-b: "http://10.0.0.2:8000/base/"
           here: {local: tiny}
         pools:
           chat:

@@ -41,11 +41,14 @@ struct FeedbackTests {
     func bodies() throws {
         let good = try FeedbackBody(
             Array(#"{"request_id":"00000000000000ff","score":0.5}"#.utf8))
-        #expect(good.id == 255 && good.score == 0.5)
+        #expect(good.id == "00000000000000ff" && good.score == 0.5)
+        #expect(RequestID.number(made: good.id) == 255)
+        let own = try FeedbackBody(Array(#"{"request_id":"job-7/a","score":1}"#.utf8))
+        #expect(own.id == "job-7/a" && RequestID.number(made: own.id) == nil)
         let wrong: [(String, String)] = [
             ("[]", "object"), ("{", "JSON"), ("{}", "request_id"),
-            (#"{"request_id":"xyz","score":1}"#, "request_id"),
-            (#"{"request_id":"+0000000000000ff","score":1}"#, "request_id"),
+            (#"{"request_id":"x y","score":1}"#, "request_id"),
+            (#"{"request_id":"","score":1}"#, "request_id"),
             (#"{"request_id":"00000000000000ff"}"#, "score"),
             (#"{"request_id":"00000000000000ff","score":1.5}"#, "score"),
             (#"{"request_id":"00000000000000ff","score":"1"}"#, "score"),

@@ -45,7 +45,8 @@ package struct ComparisonPage {
         let charged = (report["paths"]?.arrayValue ?? []).count { $0["charged"] == true }
         let verdict =
             exchanges == 0
-            ? "Nothing has been compared yet."
+            ? report["failures"] == nil
+                ? "Nothing has been compared yet." : "The candidate has answered nothing yet."
             : charged == 0
                 ? "No difference is charged to the candidate."
                 : "\(charged) path\(charged == 1 ? " is" : "s are") charged to the candidate."
@@ -63,6 +64,13 @@ package struct ComparisonPage {
         html += "<section class=\"figures\">\n"
         let exchanges = integer(report["exchanges"])
         figure("exchanges", "\(exchanges)", "\(integer(report["equal"])) without a difference")
+        let failures = report["failures"]?.objectValue ?? JSONObject()
+        if !failures.isEmpty {
+            let reasons = failures.map { "\(integer($0.1)) × \($0.0)" }
+            figure(
+                "without an answer",
+                "\(failures.reduce(0) { $0 + integer($1.1) })", reasons.joined(separator: "; "))
+        }
         pair("mean latency", "latency_ms", "ms", isLessBetter: true)
         pair("p99 latency", "latency_p99_ms", "ms", isLessBetter: true)
         pair("first byte", "first_byte_ms", "ms", isLessBetter: true)

@@ -11,6 +11,10 @@ extension ComparisonReport {
                 + (noiseExchanges > 0
                     ? "noise measured in \(noiseExchanges)" : "noise was not measured")
         ]
+        if failed > 0 {
+            lines.append("failed   the candidate gave no answer to \(failed) more requests")
+            for (reason, count) in reasons { lines.append("  \(count) × \(reason)") }
+        }
         lines.append(
             "latency  primary \(mean(primaryLatency)), candidate \(mean(candidateLatency))")
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
@@ -79,6 +83,7 @@ extension ComparisonReport {
         object["exchanges"] = .integer(Int64(exchanges))
         object["equal"] = .integer(Int64(equalExchanges))
         object["noise_exchanges"] = .integer(Int64(noiseExchanges))
+        if failed > 0 { object["failures"] = failuresJSON }
         object["latency_ms"] = both(
             primaryLatency / .milliseconds(1) / Double(max(exchanges, 1)),
             candidateLatency / .milliseconds(1) / Double(max(exchanges, 1)))
@@ -121,6 +126,18 @@ extension ComparisonReport {
             })
         object["uncounted"] = .integer(Int64(uncounted))
         object["worst"] = .array(worst.map(\.json))
+        return .object(object)
+    }
+
+    /// Why the candidate did not answer, the most frequent first.
+    var reasons: [(reason: String, count: Int)] {
+        failures.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            .map { (reason: $0.key, count: $0.value) }
+    }
+
+    var failuresJSON: JSONValue {
+        var object = JSONObject()
+        for (reason, count) in reasons { object[reason] = .integer(Int64(count)) }
         return .object(object)
     }
 

@@ -32,6 +32,7 @@ extension ComparisonReport {
         }
         object["paths"] = .object(paths)
         object["worst"] = .array(worst.map(\.json))
+        object["failures"] = failuresJSON
         return .object(object)
     }
 
@@ -69,6 +70,12 @@ extension ComparisonReport {
                     $0.stringValue.flatMap(JSONDifference.Kind.init(rawValue:))
                 })
             tallies[pattern] = tally
+        }
+        for (reason, value) in object["failures"]?.objectValue ?? JSONObject() {
+            guard failures.count <= ComparisonReport.reasonsMax, let count = value.intValue,
+                count > 0
+            else { continue }
+            failures[String(reason.prefix(200))] = count
         }
         worst = (object["worst"]?.arrayValue ?? []).prefix(ComparisonReport.worstMax)
             .compactMap { ComparisonSample(json: $0) }

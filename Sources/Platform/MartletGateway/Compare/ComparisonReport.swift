@@ -40,6 +40,7 @@ package struct ExchangeComparison: Sendable {
 package struct ComparisonReport: Sendable {
     package static let patternsMax = 2_000
     package static let worstMax = 20
+    package static let reasonsMax = 32
     private static let chargedShare = 0.2
 
     package struct Row: Sendable, Hashable {
@@ -85,6 +86,9 @@ package struct ComparisonReport: Sendable {
     package internal(set) var firstBytes = 0
     package internal(set) var primaryFirstByte = Duration.zero
     package internal(set) var candidateFirstByte = Duration.zero
+    /// Requests that the candidate gave no whole answer to, by reason: nothing of them is in the
+    /// other numbers.
+    package internal(set) var failures: [String: Int] = [:]
     package internal(set) var primaryLatencies = LatencySample()
     package internal(set) var candidateLatencies = LatencySample()
     var textShare = 0.0
@@ -137,6 +141,17 @@ package struct ComparisonReport: Sendable {
         candidateCost += exchange.candidateCost
         rank(exchange, noise)
     }
+
+    /// Counts a request that the candidate gave no whole answer to. What comes after the first
+    /// reasons is counted together.
+    package mutating func addFailure(_ reason: String) {
+        let reason = String(reason.prefix(200))
+        let isKept = failures[reason] != nil || failures.count < ComparisonReport.reasonsMax
+        failures[isKept ? reason : "other reasons", default: 0] += 1
+    }
+
+    /// Requests that the candidate gave no whole answer to.
+    package var failed: Int { failures.values.reduce(0, +) }
 
     private mutating func count(_ difference: JSONDifference, isFirst: Bool, isNoise: Bool) {
         // Long values are cut: reports have a bound.

@@ -84,6 +84,26 @@ struct ConfigurationSection {
         return text
     }
 
+    /// The name of an environment variable.
+    func variable(_ key: String) -> String? {
+        guard let text = text(key) else { return nil }
+        let isName = text.utf8.enumerated().allSatisfy { place, byte in
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                UInt8(ascii: "_"):
+                true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): place > 0
+            default: false
+            }
+        }
+        if isName { return text }
+        // The value may be the secret itself, put there by mistake: it is not shown.
+        problems.add(
+            "\(key) of \(name) takes the name of an environment variable, not the secret itself",
+            at: self[key]?.position)
+        return nil
+    }
+
     func requiredText(_ key: String, _ what: String) -> String? {
         guard self[key] != nil else {
             problems.add("\(name) has no \(key): \(what)", at: position)

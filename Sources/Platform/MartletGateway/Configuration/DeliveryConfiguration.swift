@@ -14,6 +14,8 @@ package struct DeliveryConfiguration: Sendable {
     package var plan: DeliveryPlan
     /// Scores below this are bad.
     package var badBelow = 0.5
+    /// Its feedback gate was written down.
+    package var gatesFeedback = false
 }
 
 /// What is remembered of requests, for `POST /v1/feedback`.

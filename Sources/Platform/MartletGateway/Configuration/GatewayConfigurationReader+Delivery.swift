@@ -56,6 +56,7 @@ extension GatewayConfigurationReader {
             $0.number("quantile", 0.5...0.999, &delivery.plan.latencyQuantile)
             $0.number("tolerance", 0...100, &delivery.plan.slowTolerance)
         }
+        delivery.gatesFeedback = section["feedback"] != nil
         gate(section, "feedback", ["tolerance", "bad_below"]) {
             $0.number("tolerance", 0...100, &delivery.plan.feedbackTolerance)
             $0.number("bad_below", 0...1, &delivery.badBelow)

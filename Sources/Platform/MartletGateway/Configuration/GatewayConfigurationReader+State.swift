@@ -23,7 +23,7 @@ extension GatewayConfigurationReader {
                 at: section["redis"]?.position)
         }
         state.user = section.text("user")
-        state.passwordVariable = section.text("password_env")
+        state.passwordVariable = section.variable("password_env")
         if let prefix = section.text("prefix") { state.prefix = prefix }
         section.duration("wait", &state.wait)
         section.duration("timeout", &state.timeout)

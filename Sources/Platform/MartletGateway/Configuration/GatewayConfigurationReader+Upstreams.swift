@@ -18,7 +18,7 @@ extension GatewayConfigurationReader {
         } else {
             guard let section = ConfigurationSection(node, what, problems) else { return }
             section.allow(["url", "local", "protocol", "http", "key_env"])
-            keyVariable = section.text("key_env")
+            keyVariable = section.variable("key_env")
             section.choice("protocol", &dialect)
             if dialect == .grpc { version = 2 }
             section.integer("http", 1...2, &version)
@@ -50,7 +50,8 @@ extension GatewayConfigurationReader {
     ) -> GatewayConfiguration.Upstream.Address? {
         guard let address = UpstreamURL.read(url) else {
             problems.add(
-                "\(what) has the address '\(url)'; it must look like http://host:8000, "
+                "\(what) has the address '\(ConfigurationExcerpt.withoutCredentials(url))'; it "
+                    + "must look like http://host:8000, "
                     + "https://host/path or grpc://host:8001",
                 at: position)
             return nil

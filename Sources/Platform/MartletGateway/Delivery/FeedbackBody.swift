@@ -9,7 +9,7 @@ package struct FeedbackBody: Sendable, Hashable {
     private static let members = ["request_id", "score"]
 
     /// The `X-Request-Id` of the answer.
-    package var id: UInt64
+    package var id: String
     /// 0 (useless) to 1 (just right).
     package var score: Double
 
@@ -33,11 +33,8 @@ package struct FeedbackBody: Sendable, Hashable {
                 message: "unknown member '\(key)' in the feedback"
                     + ProblemList.hint(key, among: FeedbackBody.members))
         }
-        guard let text = object["request_id"]?.stringValue, text.utf8.count == 16,
-            let id = UInt64(text, radix: 16), !text.hasPrefix("+")
-        else {
-            throw FeedbackBodyError(
-                message: "request_id must be the X-Request-Id of the answer, 16 hexadecimal digits")
+        guard let id = object["request_id"]?.stringValue, RequestID.isWellFormed(id.utf8) else {
+            throw FeedbackBodyError(message: "request_id must be the X-Request-Id of the answer")
         }
         guard let score = object["score"]?.doubleValue, (0...1).contains(score) else {
             throw FeedbackBodyError(message: "score must be a number from 0 to 1")

@@ -51,8 +51,8 @@ package struct RequestDescription: Sendable {
         body = object["body"]
         if let mark = path.firstIndex(of: "?") {
             for pair in path[path.index(after: mark)...].split(separator: "&") {
-                let parts = pair.split(separator: "=", maxSplits: 1)
-                query[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
+                let (name, value) = QueryText.read(pair)
+                if query[name] == nil { query[name] = value }
             }
             path = String(path[..<mark])
         }

@@ -32,12 +32,11 @@ extension RoutingCompiler {
                         "keys '\(other)' and '\(key.name)' have the same certificate",
                         at: key.position)
                 }
-                if configuration.listen.clientAuthorities == nil {
-                    problems.add(
-                        "key '\(key.name)' goes by a client certificate, and listen has no "
-                            + "client_ca",
-                        at: key.position)
-                }
+            }
+            if !key.certificates.isEmpty, configuration.listen.clientAuthorities == nil {
+                problems.add(
+                    "key '\(key.name)' goes by a client certificate, and listen has no client_ca",
+                    at: key.position)
             }
         }
         var issuers: Set<String> = []

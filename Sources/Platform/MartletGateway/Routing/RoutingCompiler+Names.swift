@@ -18,8 +18,9 @@ extension RoutingCompiler {
             targets[alias.name.name] = alias.target
         }
         var resolved: [String: Int] = [:]
+        var told: Set<String> = []
         for alias in configuration.aliases {
-            if let model = follow(alias.name, targets, resolved) {
+            if let model = follow(alias.name, targets, resolved, &told) {
                 resolved[alias.name.name] = model
             }
         }
@@ -28,7 +29,8 @@ extension RoutingCompiler {
 
     private func follow(
         _ alias: GatewayConfiguration.Reference,
-        _ targets: [String: GatewayConfiguration.Reference], _ resolved: [String: Int]
+        _ targets: [String: GatewayConfiguration.Reference], _ resolved: [String: Int],
+        _ told: inout Set<String>
     ) -> Int? {
         var path = [alias.name]
         var seen: Set<String> = [alias.name]
@@ -39,7 +41,8 @@ extension RoutingCompiler {
             guard seen.insert(target.name).inserted else {
                 // Told once, at the circle's first alias in the file.
                 let circle = path.drop { $0 != target.name }
-                if circle.first == alias.name {
+                if circle.first == alias.name, told.isDisjoint(with: circle) {
+                    told.formUnion(circle)
                     problems.add(
                         "aliases go in a circle: "
                             + (circle + [target.name]).joined(separator: " → "),
@@ -133,38 +136,6 @@ extension RoutingCompiler {
                     + (circle + [current]).map { tables.models[$0].name }
                     .joined(separator: " → "),
                 at: configuration.models[current].position)
-        }
-    }
-
-    // MARK: Warnings
-
-    /// Pools that go by adapters and are never told of any, and those whose members are not asked.
-    mutating func warnOfAdapters() {
-        for pool in configuration.pools where pool.policy.balance == .lora {
-            if pool.policy.load == nil {
-                warnings.append(
-                    "\(pool.position): pool '\(pool.name)' balances by lora without load: what "
-                        + "its members say of their adapters is not read")
-            }
-            let isNamed = tables.versions.contains { version in
-                tables.pools[version.pool].name == pool.name
-                    && (version.isAdapter
-                        || tables.adapterIndex.values.contains(version.model))
-            }
-            if pool.policy.adapterKey == nil, !isNamed {
-                warnings.append(
-                    "\(pool.position): pool '\(pool.name)' balances by lora, but no model that "
-                        + "goes there has adapters, and it has no adapter_key")
-            }
-        }
-    }
-
-    mutating func warnOfUnused() {
-        for pool in configuration.pools where !usedPools.contains(pool.name) {
-            warnings.append("\(pool.position): no version goes to pool '\(pool.name)'")
-        }
-        for upstream in configuration.upstreams where !usedUpstreams.contains(upstream.name) {
-            warnings.append("\(upstream.position): nothing uses upstream '\(upstream.name)'")
         }
     }
 }

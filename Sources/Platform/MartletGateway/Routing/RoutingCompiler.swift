@@ -43,8 +43,7 @@ struct RoutingCompiler {
         compileStandards()
         compileRoutes()
         checkAccess()
-        warnOfUnused()
-        warnOfAdapters()
+        warn()
     }
 
     // MARK: Pools

@@ -71,6 +71,7 @@ package final class RoutingSnapshot: Sendable {
         var changed = tables
         if let host { changed.listen.host = host }
         if let port { changed.listen.port = port }
+        changed.listenInstead = (host, port)
         return RoutingSnapshot(tables: changed, warnings: warnings)
     }
 

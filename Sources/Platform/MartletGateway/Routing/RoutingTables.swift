@@ -148,6 +148,8 @@ package struct RoutingTables: Sendable {
     package internal(set) var currency = "USD"
     package internal(set) var access = AccessConfiguration()
     package internal(set) var listen = ListenConfiguration()
+    /// What was said beside the file, and holds instead of what it says.
+    var listenInstead: (host: String?, port: Int?) = (nil, nil)
     package internal(set) var deliveries: [Delivery] = []
     package internal(set) var deliveryFiles = DeliveryFiles()
     package internal(set) var feedback: FeedbackPolicy?
