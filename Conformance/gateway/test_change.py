@@ -2,6 +2,7 @@
 # Part of Martlet, the AI platform in one Swift binary.
 """Changes while requests run: configuration, upstreams, shutdown. And what must never be written anywhere."""
 import json
+import os
 import threading
 import time
 
@@ -9,7 +10,7 @@ import httpx
 import numpy
 import tritonclient.http
 
-from conftest import SECRETS
+from conftest import SECRETS, digest
 
 KEY = {"Authorization": "Bearer " + SECRETS["alice"]}
 
@@ -191,7 +192,22 @@ def test_secrets(gateway):
     """Nothing of what was planted shows in logs, metrics, answers or the admin API."""
     seen = gateway.log.read_text() + gateway.get("/metrics") + gateway.get("/admin/usage") + gateway.get("/admin/upstreams")
     seen += httpx.post(gateway.url + "/v1/chat/completions", headers=KEY, json={"model": "none"}).text
-    seen += str(gateway.admin("PUT", "/admin/config", gateway.text().replace("sha256: ", "sha256: sk-", 1)))
+    for name in ("alice", "admin"):
+        planted = gateway.text().replace("sha256: " + digest(name), "sha256: " + SECRETS[name])
+        status, answer = gateway.admin("PUT", "/admin/config", planted)
+        assert status == 422 and "sha256" in str(answer)
+        seen += str(answer)
+    new = gateway.file.with_suffix(".new")
+    new.write_text(planted.replace("key_env: UPSTREAM_KEY", "key_env: " + SECRETS["upstream"]))
+    os.replace(new, gateway.file)
+    for _ in range(60):
+        if "takes the name of an environment variable" in gateway.log.read_text():
+            break
+        time.sleep(0.05)
+    seen += gateway.log.read_text()
+    assert "takes the name of an environment variable" in seen
+    gateway.write()
+    time.sleep(0.6)
     for name, secret in SECRETS.items():
         assert secret not in seen, name
     assert len(seen) > 1000

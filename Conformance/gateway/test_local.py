@@ -90,6 +90,15 @@ def test_embeddings(server):
         assert answer.data[0].embedding == expected and answer.usage.prompt_tokens > 0
 
 
+def test_models_are_listed(server):
+    names = [model.id for model in client(server).models.list()]
+    assert {"embed", "seen", "remembering"} <= set(names) and "tiny-embedder" not in names
+    rest = triton.InferenceServerClient(server.url.removeprefix("http://"))
+    assert rest.is_server_ready()
+    states = {entry["name"]: entry["state"] for entry in rest.get_model_repository_index(headers=KEY)}
+    assert states["seen"] == "READY"
+
+
 def test_limits_and_keys(server):
     for _ in range(2):
         client(server, "bob").embeddings.create(model="embed", input="x")

@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletGateway
+internal import MartletJSON
 internal import Testing
 
 @Suite("What check warns of")

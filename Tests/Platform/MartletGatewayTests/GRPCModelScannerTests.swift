@@ -122,8 +122,8 @@ struct GRPCModelScannerTests {
         #expect(GRPCMethodKind(path: service + "ModelStreamInfer").isStreaming)
         #expect(GRPCMethodKind(path: service + "RepositoryModelLoad").modelField == 2)
         #expect(GRPCMethodKind(path: "/a.B/C").modelField == 0)
-        #expect(GRPCMethodKind(path: service + "ServerLive").answer(isDraining: true) == [8, 1])
-        #expect(GRPCMethodKind(path: service + "ServerReady").answer(isDraining: true) == [])
-        #expect(GRPCMethodKind(path: service + "ModelInfer").answer(isDraining: false) == nil)
+        #expect(GRPCMethodKind(path: service + "ServerLive").answer { false } == [8, 1])
+        #expect(GRPCMethodKind(path: service + "ServerReady").answer { false } == [])
+        #expect(GRPCMethodKind(path: service + "ModelInfer").answer { true } == nil)
     }
 }

@@ -11,10 +11,7 @@ extension ComparisonReport {
                 + (noiseExchanges > 0
                     ? "noise measured in \(noiseExchanges)" : "noise was not measured")
         ]
-        if failed > 0 {
-            lines.append("failed   the candidate gave no answer to \(failed) more requests")
-            for (reason, count) in reasons { lines.append("  \(count) × \(reason)") }
-        }
+        lines += failureLines
         lines.append(
             "latency  primary \(mean(primaryLatency)), candidate \(mean(candidateLatency))")
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
@@ -127,6 +124,12 @@ extension ComparisonReport {
         object["uncounted"] = .integer(Int64(uncounted))
         object["worst"] = .array(worst.map(\.json))
         return .object(object)
+    }
+
+    private var failureLines: [String] {
+        guard failed > 0 else { return [] }
+        return ["failed   the candidate gave no answer to \(failed) more requests"]
+            + reasons.map { "  \($0.count) × \($0.reason)" }
     }
 
     /// Why the candidate did not answer, the most frequent first.

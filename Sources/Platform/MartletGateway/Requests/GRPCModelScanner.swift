@@ -253,11 +253,11 @@ package struct GRPCMethodKind: Sendable, Equatable {
     }
 
     /// The message of what the gateway answers itself; nil for everything else.
-    package func answer(isDraining: Bool) -> [UInt8]? {
+    package func answer(isReady: () -> Bool) -> [UInt8]? {
         switch service {
         case .live: [0x08, 1]
-        case .ready: isDraining ? [] : [0x08, 1]
-        case .health: [0x08, isDraining ? 2 : 1]
+        case .ready: isReady() ? [0x08, 1] : []
+        case .health: [0x08, isReady() ? 1 : 2]
         case nil: nil
         }
     }

@@ -15,7 +15,7 @@ extension RoutingSnapshot {
                 "cascade",
                 "'\(tables.versions[cascade.then].label)' is asked when "
                     + "\(cascade.policy.measure) is below \(cascade.policy.least), the answer is "
-                    + "no 200, or after \(milliseconds(cascade.policy.timeout))")
+                    + "no 200, or after \(DurationLabel.of(cascade.policy.timeout))")
         }
         if let cache = model.semanticCache {
             say(
@@ -52,13 +52,8 @@ extension RoutingSnapshot {
         let plan = delivery.plan
         return "'\(plan.baseline)' → '\(plan.canary)' by "
             + plan.steps.map { PercentText.of($0) }.joined(separator: ", ")
-            + ", each for \(milliseconds(plan.holdMin)) and \(plan.answersMin) answers; shown is "
+            + ", each for \(DurationLabel.of(plan.holdMin)) and \(plan.answersMin) answers; shown is "
             + "the first step, a running gateway is where it has got to"
-    }
-
-    private func milliseconds(_ duration: Duration) -> String {
-        let value = duration / .milliseconds(1)
-        return value >= 1_000 ? "\(value / 1_000) s" : "\(value) ms"
     }
 }
 

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// The snapshot that is in force, changed while requests run.
 ///
-/// Readers keep a `SnapshotReader` each (one per event loop), and take the lock only after a change.
+/// Readers keep a `SnapshotReader` each (one per event loop) and take the lock only after a change.
 package final class RoutingStore: Sendable {
     private struct State {
         var current: RoutingSnapshot

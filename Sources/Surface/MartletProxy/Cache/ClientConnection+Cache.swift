@@ -294,7 +294,7 @@ extension ClientConnection {
         }
         writer.field("Age", Int(age.nanosecondsSaturating / 1_000_000_000))
         writer.field("X-Cache", result.rawValue)
-        writer.field("X-Request-Id", hexadecimal: exchange.requestID)
+        addRequestID(to: &writer)
         if !exchange.keepsAlive {
             writer.field("Connection", "close" as StaticString)
         } else if exchange.isOldVersion {

@@ -59,7 +59,7 @@ extension ClientConnection {
         if let type = answer.contentType { head.field("Content-Type", type) }
         head.field("Content-Length", answer.body.count)
         for field in answer.fields { head.field(field.name, field.value) }
-        head.field("X-Request-Id", hexadecimal: exchange.requestID)
+        addRequestID(to: &head)
         if !keepsAlive { head.field("Connection", "close" as StaticString) }
         var bytes = head.finish()
         if exchange.method != .head { bytes += answer.body }

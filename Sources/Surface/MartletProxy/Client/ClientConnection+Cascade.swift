@@ -71,6 +71,8 @@ extension ClientConnection {
         exchange.isEventStream = false
         exchange.checksEvents = false
         exchange.readsUsage = false
+        // Nothing of the small model's answer is kept or compared.
+        exchange.semantic?.body.removeAll(keepingCapacity: true)
         exchange.body = turn.body
         exchange.bodyBytes = turn.body.count
         choose(turn.then, runtime)

@@ -25,7 +25,7 @@ extension ClientConnection {
     func beginCall() -> Bool {
         exchange.isGRPC = true
         let method = callMethod()
-        if let body = method.answer(isDraining: shared.isDraining) {
+        if let body = method.answer(isReady: isReady) {
             answerCall(body)
             return true
         }
@@ -50,8 +50,8 @@ extension ClientConnection {
             guard exchange.body.count <= shared.listen.searchedBytesMax else {
                 return fail(
                     413, "model_not_found_in_body",
-                    "the first \(shared.listen.searchedBytesMax) bytes of the message do not name "
-                        + "its model")
+                    "the message does not name its model within its first "
+                        + "\(shared.listen.searchedBytesMax) bytes (listen.searched_bytes)")
             }
             return
         }

@@ -125,7 +125,7 @@ extension ClientConnection {
                 lines.append("\r\n")
             }
             if exchange.cacheResult != nil { lines.append("x-cache: miss\r\n") }
-            appendRequestID(to: &lines)
+            appendRequestIDLine(to: &lines)
         }
     }
 
@@ -141,15 +141,15 @@ extension ClientConnection {
             }
             let seconds = age.nanosecondsSaturating / 1_000_000_000
             lines.append(text: "age: \(seconds)\r\nx-cache: \(result.rawValue)\r\n")
-            appendRequestID(to: &lines)
+            appendRequestIDLine(to: &lines)
         }
         unsafe answer.body.withUnsafeBytes { unsafe stream.send($0) }
         finishExchange(keepsAlive: true, lingers: true)
     }
 
-    private func appendRequestID(to lines: inout WireBuffer) {
+    private func appendRequestIDLine(to lines: inout WireBuffer) {
         lines.append("x-request-id: ")
-        lines.append(hexadecimal: exchange.requestID)
+        appendRequestID(to: &lines)
         lines.append("\r\n")
     }
 
@@ -169,7 +169,7 @@ extension ClientConnection {
             for field in answer.fields {
                 lines.append(text: "\(field.name): \(field.value)\r\n")
             }
-            appendRequestID(to: &lines)
+            appendRequestIDLine(to: &lines)
         }
         if exchange.method != .head, !answer.body.isEmpty {
             unsafe answer.body.withUnsafeBytes { unsafe stream.send($0) }

@@ -13,8 +13,11 @@ extension ClientConnection {
     /// Whether the request was for the gateway and not for an upstream.
     func answersLocally(_ head: HTTPRequestHead) -> Bool {
         switch knownPath {
-        case "/healthz", "/v2/health/live", "/v2/health/ready":
+        case "/healthz", "/v2/health/live":
             answer(.json(["status": shared.isDraining ? "draining" : "ok"]))
+            return true
+        case "/v2/health/ready":
+            answerReadiness()
             return true
         case "/metrics":
             answerMetrics()
@@ -117,11 +120,12 @@ extension ClientConnection {
     private func replaceConfiguration() {
         do throws(GatewayConfigurationError) {
             let snapshot = try RoutingSnapshot(yaml: exchange.body, file: "request")
+            let warnings = shared.store.warnings(of: snapshot)
             shared.store.publish(snapshot)
             answer(
                 .json([
                     "generation": .integer(Int64(shared.store.generation)),
-                    "warnings": .array(snapshot.warnings.map { .string($0) }),
+                    "warnings": .array(warnings.map { .string($0) }),
                 ]))
         } catch {
             let problems = error.problems.map { JSONValue.string($0.description) }

@@ -129,7 +129,7 @@ extension ClientConnection: UpstreamUser {
         }
         if exchange.cacheResult != nil { loop.scratch.append("X-Cache: miss\r\n") }
         loop.scratch.append("X-Request-Id: ")
-        loop.scratch.append(hexadecimal: exchange.requestID)
+        appendRequestID(to: &loop.scratch)
         if shared.isDraining || !exchange.isBodyComplete { exchange.keepsAlive = false }
         if exchange.endsWithClose { exchange.keepsAlive = false }
         if !exchange.keepsAlive {

@@ -30,16 +30,17 @@ extension ClientConnection {
                 // Takes the same time wherever they differ.
                 caller.isKnown = head.fields.equalsInConstantTime(secret, knownSecret)
             }
+            if head.fields.has(.requestID) { exchange.givenID = ClientConnection.givenID(head) }
             caller.hasTimeout = head.fields.has(.grpcTimeout) || head.fields.has(.requestTimeout)
         }
         if !isPathPlain, answersLocally(parser.head) { return }
         if let stream, stream.isGRPC, beginCall() { return }
         guard authenticate(caller, at: now) else { return }
         if !isPathPlain {
-            if takesFeedback() { return }
+            if takesFeedback() || isPathListing && asksForListing() { return }
             exchange.modelName = modelInPath()
         }
-        if caller.hasTimeout { exchange.deadline = deadline(parser.head, at: now) }
+        if caller.hasTimeout, !takesDeadline(parser.head, at: now) { return }
         exchange.scansBody =
             exchange.method == .post && exchange.modelName == nil
             && parser.head.contentLength != 0 && !exchange.isGRPC
@@ -69,9 +70,10 @@ extension ClientConnection {
         knownPathBytes = Array(head.fields.bytes[head.path])
         knownPath = String(decoding: knownPathBytes, as: UTF8.self)
         knownMethod = nil
-        isPathPlain = !["/v2/", "/admin/", "/healthz", "/metrics", "/v1/feedback"].contains {
-            knownPath.hasPrefix($0)
-        }
+        isPathPlain = ![
+            "/v2", "/admin/", "/healthz", "/metrics", "/v1/feedback", "/v1/models",
+        ].contains { knownPath.hasPrefix($0) }
+        isPathListing = ClientConnection.isListing(knownPath)
     }
 
     /// NAME in `/v2/models/NAME/…`.
@@ -82,17 +84,18 @@ extension ClientConnection {
         return name.isEmpty ? nil : String(name)
     }
 
-    /// The client's own time limit: `X-Request-Timeout: 30`, `1.5s` or `500ms`.
-    private func deadline(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Deadline {
-        if let range = head.fields.range(.grpcTimeout),
-            let time = GRPCTimeout.parse(head.fields.string(range))
-        {
-            return Deadline(after: time, from: now)
+    /// The client's own time limit: `X-Request-Timeout: 30`, `1.5s` or `500ms`, or gRPC's.
+    /// Answers and returns false when it is no time.
+    private func takesDeadline(_ head: HTTPRequestHead, at now: MonotonicInstant) -> Bool {
+        let grpc = head.fields.range(.grpcTimeout)
+        guard let range = grpc ?? head.fields.range(.requestTimeout) else { return true }
+        let text = head.fields.string(range)
+        guard let time = grpc == nil ? RequestTimeout.read(text) : GRPCTimeout.parse(text) else {
+            refuseTimeout(grpc == nil ? "X-Request-Timeout" : "grpc-timeout", text)
+            return false
         }
-        guard let range = head.fields.range(.requestTimeout),
-            let time = RequestTimeout.read(head.fields.string(range))
-        else { return .never }
-        return Deadline(after: time, from: now)
+        exchange.deadline = Deadline(after: time, from: now)
+        return true
     }
 
     // MARK: Who asks
@@ -216,8 +219,12 @@ extension ClientConnection {
         guard exchange.body.count > shared.listen.searchedBytesMax else { return }
         fail(
             413, "model_not_found_in_body",
-            "the first \(shared.listen.searchedBytesMax) bytes of the body do not say what the "
-                + "request is routed by")
+            exchange.runtime?.needsBody ?? false
+                ? "routes go by members of the body, which then has at most "
+                    + "\(shared.listen.searchedBytesMax) bytes (listen.searched_bytes)"
+                : "the body does not name its model within its first "
+                    + "\(shared.listen.searchedBytesMax) bytes (listen.searched_bytes): put "
+                    + "\"model\" before what is long")
     }
 
     func bodyIsComplete() {

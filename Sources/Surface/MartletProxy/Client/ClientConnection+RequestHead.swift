@@ -54,7 +54,7 @@ extension ClientConnection {
             bytes.append(host, of: source)
         }
         bytes.append("\r\nX-Request-Id: ")
-        if let given = kinds.requestID {
+        if let given = exchange.givenID {
             bytes.append(given, of: source)
         } else {
             bytes.append(hexadecimal: exchange.requestID)

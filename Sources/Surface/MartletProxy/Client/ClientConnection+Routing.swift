@@ -22,11 +22,7 @@ extension ClientConnection {
         exchange.decision = decision
         switch decision.outcome {
         case .unknownModel:
-            guard let name = exchange.modelName else {
-                return fail(
-                    404, "no_route",
-                    "no route matches \(knownPath), and the request names no model")
-            }
+            guard let name = exchange.modelName else { return refuseWithoutModel() }
             fail(404, "model_not_found", "there is no model '\(name)' here")
         case .refused(let index):
             let refusal = runtime.snapshot.tables.refusals[index]
@@ -106,7 +102,7 @@ extension ClientConnection {
         }
     }
 
-    private func isAllowed(_ model: Int, _ runtime: GatewayRuntime) -> Bool {
+    func isAllowed(_ model: Int, _ runtime: GatewayRuntime) -> Bool {
         if let key = exchange.key, let own = runtime.access.keys[key].models, !own.contains(model) {
             return false
         }
@@ -133,12 +129,15 @@ extension ClientConnection {
     /// Asks an upstream: nobody else has the answer.
     func beginAttempts() {
         guard let runtime = exchange.runtime else { return }
-        let version = exchange.version
-        choose(beginCascade(version, runtime), runtime)
-        if exchange.cascade == nil {
-            decideShadow(version, runtime)
-            if beginsSemanticSearch(version, runtime) { return }
-        }
+        decideShadow(exchange.version, runtime)
+        if beginsSemanticSearch(exchange.version, runtime) { return }
+        askModel()
+    }
+
+    /// Asks the version that was decided on, or its cascade.
+    func askModel() {
+        guard let runtime = exchange.runtime else { return }
+        choose(beginCascade(exchange.version, runtime), runtime)
         attempt(isFirst: true)
     }
 
@@ -210,11 +209,6 @@ extension ClientConnection {
     }
 
     func query(_ name: String, _ head: borrowing HTTPRequestHead) -> String? {
-        for pair in head.fields.string(head.query).split(separator: "&") {
-            let parts = pair.split(
-                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts[0] == name { return parts.count > 1 ? String(parts[1]) : "" }
-        }
-        return nil
+        QueryText.value(of: name, in: head.fields.string(head.query))
     }
 }

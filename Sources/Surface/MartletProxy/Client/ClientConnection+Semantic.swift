@@ -74,7 +74,7 @@ extension ClientConnection {
     ) {
         guard let direction = answer.flatMap(SemanticQuestion.direction) else {
             shared.semantic.hasFailed(model: model)
-            return attempt(isFirst: true)
+            return askModel()
         }
         let found = shared.semantic.find(
             question, direction, model: model, policy: policy, at: shared.time.now())
@@ -82,13 +82,25 @@ extension ClientConnection {
             exchange.semantic = SemanticTurn(
                 question: question, direction: direction, model: model, policy: policy,
                 version: version)
-            return attempt(isFirst: true)
+            return askModel()
         }
+        // Nobody was asked: there is nothing to compare with.
+        exchange.isShadowed = false
         var local = LocalAnswer(status: 200, body: found.kept.body)
         if found.kept.isEventStream { local.contentType = "text/event-stream" }
         let cosine = (found.cosine * 10_000).rounded() / 10_000
         local.fields.append(("X-Martlet-Cache", "semantic; cosine=\(cosine)"))
         self.answer(local)
+    }
+
+    /// Whether the answer is the model's: of the version that was decided on, or of the one that
+    /// its cascade turns to.
+    private func mayKeep(_ turn: SemanticTurn) -> Bool {
+        guard exchange.version != turn.version else { return true }
+        guard let tables = exchange.runtime?.snapshot.tables,
+            let cascade = tables.models[tables.versions[turn.version].model].cascade
+        else { return false }
+        return cascade.first == turn.version && cascade.then == exchange.version
     }
 
     /// Keeps a copy of the answer's body, up to a bound.
@@ -106,7 +118,7 @@ extension ClientConnection {
         guard let turn = exchange.semantic else { return }
         exchange.semantic = nil
         guard exchange.status == 200, !exchange.isCut, !exchange.hasClientLeft,
-            exchange.version == turn.version, !turn.body.isEmpty,
+            mayKeep(turn), !turn.body.isEmpty,
             !exchange.isEventStream || exchange.checksEvents && exchange.events.ending == .done
         else { return }
         shared.semantic.keep(

@@ -99,7 +99,7 @@ extension ClientConnection {
     private func log(_ usage: TokenUsage?, nanoseconds: Int64) {
         guard shared.logger.logLevel <= .info else { return }
         var metadata: Logger.Metadata = [
-            "request_id": "\(RequestIDText.of(exchange.requestID))",
+            "request_id": "\(requestIDText)",
             "method": "\(requestMethod)", "path": "\(knownPath)",
             "status": "\(exchange.status)", "bytes": "\(exchange.answerBytes)",
             "milliseconds": "\(Double(nanoseconds / 1_000) / 1_000)",

@@ -37,7 +37,7 @@ extension ClientConnection {
             let primary = exchange.answer.answer(from: exchange.began, to: now)
         else { return }
         let job = ShadowJob(
-            loop, id: RequestIDText.of(exchange.requestID), model: model.name, primary: primary,
+            loop, id: requestIDText, model: model.name, primary: primary,
             price: tables.versions[exchange.version].price,
             candidatePrice: tables.versions[shadow.version].price, request: exchange.body)
         job.ask(call(shadow.version, runtime, at: now), isCandidate: true)

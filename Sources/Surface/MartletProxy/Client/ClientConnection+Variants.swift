@@ -34,7 +34,7 @@ extension ClientConnection {
                 "model": .string(tables.models[tables.versions[version].model].name),
                 "version": .string(label), "by": .string(attribute.description),
                 "unit": shown.map { .string($0) } ?? .null,
-                "request_id": .string(RequestIDText.of(exchange.requestID)),
+                "request_id": .string(requestIDText),
             ]
         }
     }
@@ -62,12 +62,10 @@ extension ClientConnection {
             let desk = shared.variants.feedback
         {
             let target = loop.feedbackTarget(exchange.version, delivery, isCanary, runtime)
+            let key = exchange.key.map { runtime.access.keys[$0].name }
             desk.remember(
-                exchange.requestID,
-                FeedbackDesk.Subject(
-                    target: target, share: share,
-                    key: exchange.key.map { runtime.access.keys[$0].name }),
-                at: now)
+                requestIDNumber(key: key),
+                FeedbackDesk.Subject(target: target, share: share, key: key), at: now)
         }
         guard let delivery else { return }
         let isError =
@@ -97,6 +95,7 @@ extension ClientConnection {
     }
 
     func answerFeedback() {
+        if knownPath != "/v1/feedback" { return answerIndex() }
         guard let desk = shared.variants.feedback, let runtime = exchange.runtime else { return }
         let body: FeedbackBody
         do throws(FeedbackBodyError) {
@@ -110,12 +109,12 @@ extension ClientConnection {
         case .unknown:
             fail(
                 404, "unknown_request",
-                "request '\(RequestIDText.of(body.id))' is not known: it was not answered here, "
+                "request '\(body.id)' is not known: it was not answered here, "
                     + "is too long ago, or is another key's")
         case .given:
             fail(
                 409, "feedback_given",
-                "request '\(RequestIDText.of(body.id))' has had its feedback")
+                "request '\(body.id)' has had its feedback")
         case .taken(let subject, let isBad):
             if let experiment = subject.target.experiment {
                 shared.variants.apply(
@@ -125,7 +124,7 @@ extension ClientConnection {
             }
             answer(
                 .json([
-                    "request_id": .string(RequestIDText.of(body.id)),
+                    "request_id": .string(body.id),
                     "model": .string(subject.target.label.model),
                     "version": .string(subject.target.label.version),
                     "score": .number(body.score), "verdict": isBad ? "bad" : "good",

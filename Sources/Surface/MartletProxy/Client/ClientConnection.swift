@@ -69,6 +69,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     @safe @exclusivity(unchecked) var knownMethod: GRPCMethodKind?
     /// The path is none that is looked at any further here.
     @safe @exclusivity(unchecked) var isPathPlain = true
+    /// The path asks what there is.
+    @safe @exclusivity(unchecked) var isPathListing = false
     /// The model that was named last, as it stood in the body, and what that means.
     @safe @exclusivity(unchecked) var knownModelText: [UInt8] = []
     @safe @exclusivity(unchecked) var knownModel: String?

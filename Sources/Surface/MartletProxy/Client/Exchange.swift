@@ -28,6 +28,8 @@ struct Exchange {
     var runtime: GatewayRuntime?
     var began = MonotonicInstant(nanoseconds: 0)
     var requestID: UInt64 = 0
+    /// Where the client's own id stands in the head, when it is taken.
+    var givenID: Range<Int>?
     var method = HTTPMethod.get
     var keepsAlive = true
     var isOldVersion = false
@@ -38,7 +40,7 @@ struct Exchange {
     /// What the caller's token says, when it has one.
     var identity: TokenIdentity?
     var isAdmin = false
-    /// It is a verdict on an earlier answer.
+    /// It is a verdict on an earlier answer, or a question with a body: it is answered here.
     var isFeedback = false
     var deadline = Deadline.never
 
@@ -132,6 +134,7 @@ struct Exchange {
         stage = .collecting
         self.runtime = runtime
         began = now
+        givenID = nil
         key = nil
         identity = nil
         isAdmin = false

@@ -157,8 +157,8 @@ private final class ReplayRun {
         switch other {
         case .success(let answer): candidate = answer
         case .failure(let error):
-            candidate = ComparedAnswer(
-                status: 502, body: Array(error.message.utf8), latency: replay.timeout)
+            outcome.report.addFailure(error.message)
+            return finish()
         }
         guard replay.measuresNoise else {
             return compare(request, primary, candidate, again: nil)

@@ -42,7 +42,9 @@ final class ReplayCall: UpstreamUser {
         began = time.now()
         timer = eventLoop.assumeIsolated().scheduleTask(
             in: .nanoseconds(timeout.nanosecondsSaturating)
-        ) { [self] in end(.failure(ProxyError(.noAnswer, "no answer within the time"))) }
+        ) { [self] in
+            end(.failure(ProxyError(.noAnswer, "no answer within \(DurationLabel.of(timeout))")))
+        }
         ask()
     }
 

@@ -49,6 +49,14 @@ final class ComparisonLedger: Sendable {
         }
     }
 
+    /// The candidate gave no answer.
+    func addFailure(_ reason: String, model: String) {
+        state.withLock { state in
+            state.reports[model, default: ComparisonReport()].addFailure(reason)
+            state.isChanged = true
+        }
+    }
+
     var models: [String] { state.withLock { $0.reports.keys.sorted() } }
 
     /// A model's report with its table for people; nil when nothing has been compared.

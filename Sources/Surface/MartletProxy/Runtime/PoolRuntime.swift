@@ -304,6 +304,18 @@ final class PoolRuntime: Sendable {
         state.withLock { $0.health[member].isDraining = isDraining }
     }
 
+    /// Whether somebody could be asked now. Those that rest for a moment count as usable.
+    func hasUsableMember(at now: MonotonicInstant) -> Bool {
+        state.withLock { state in
+            state.outliers.advance(to: now)
+            return members.indices.contains { member in
+                state.health[member].isWell && !state.health[member].isDraining
+                    && !state.outliers.isEjected(member)
+                    && state.breakers[member].isReadyInPlace(at: now)
+            }
+        }
+    }
+
     struct MemberReport {
         var name: String
         var inFlight: Int

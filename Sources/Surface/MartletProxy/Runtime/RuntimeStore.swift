@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletGateway
+internal import MartletStorage
 internal import Synchronization
 
 /// The runtime that is in force. A change is built beside it and put in its place whole; loops see
@@ -15,11 +16,14 @@ final class RuntimeStore: Sendable {
     private let time: any TimeSource
     private let hasModels: Bool
     private let secrets: @Sendable (String) -> String?
+    /// What the process began with: some of it stays in force until it ends.
+    private let started: RoutingSnapshot
 
     init(
         _ snapshot: RoutingSnapshot, time: any TimeSource, hasModels: Bool,
         secrets: @escaping @Sendable (String) -> String?
     ) {
+        started = snapshot
         deliveries = Deliveries(path: snapshot.tables.deliveryFiles.state)
         let snapshot = deliveries.adapt(snapshot, at: time.now())
         routing = RoutingStore(snapshot)
@@ -40,6 +44,15 @@ final class RuntimeStore: Sendable {
     /// One event loop's reference to the runtime in force.
     func makeReader() -> SnapshotReader<GatewayRuntime> {
         SnapshotReader(routing.changes) { [self] in load() }
+    }
+
+    /// What looks like a mistake in a change, and what of it takes a restart.
+    func warnings(of snapshot: RoutingSnapshot) -> [String] {
+        snapshot.changesForRestart(since: started).map {
+            "\($0) has changed: that takes a restart"
+        } + snapshot.warnings
+            + snapshot.missing(
+                hasVariable: { secrets($0)?.isEmpty == false }, hasFile: FileSystem.exists)
     }
 
     /// Puts a snapshot in force for every later request.

@@ -42,7 +42,11 @@ struct ConfigurationFile: Sendable {
         do {
             let bytes = try FileSystem.readAll(path, limit: ConfigurationFile.bytesMax)
             let snapshot = try RoutingSnapshot(yaml: bytes, file: path)
+            let warnings = store.warnings(of: snapshot)
             store.publish(snapshot)
+            for warning in warnings {
+                logger.warning("\(warning)", metadata: ["file": "\(path)"])
+            }
             logger.info(
                 "configuration changed",
                 metadata: ["file": "\(path)", "generation": "\(store.generation)"])

@@ -26,11 +26,12 @@ public final class GatewayServer: Service {
     ///   - snapshot: the rules, to begin with.
     ///   - file: where they were read from, to be watched; nil: they change by the admin API only.
     ///   - local: the process's own models, for upstreams with `local`.
+    ///   - version: the program's, for clients that ask.
     ///   - secrets: looks an environment variable up.
     package init(
         _ snapshot: RoutingSnapshot, file: String? = nil,
         logger: Logger = Logger(label: "martlet.gateway"), local: (any LocalService)? = nil,
-        secrets: @escaping @Sendable (String) -> String? = { _ in nil }
+        version: String = "", secrets: @escaping @Sendable (String) -> String? = { _ in nil }
     ) throws(ProxyError) {
         let store = RuntimeStore(
             snapshot, time: SystemTime(), hasModels: local != nil, secrets: secrets)
@@ -45,7 +46,8 @@ public final class GatewayServer: Service {
         shared = ProxyShared(
             store: store, logger: logger, clientTLS: clientTLS, local: local,
             budgets: try BudgetLedger(path: snapshot.tables.budgetFile),
-            replicas: state.map { ReplicaState($0, tls: clientTLS?.http1, secrets: secrets) })
+            replicas: state.map { ReplicaState($0, tls: clientTLS?.http1, secrets: secrets) },
+            version: version)
         self.file = file.map { ConfigurationFile(path: $0, store: store, logger: logger) }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
 internal import Logging
 internal import MartletBase
 internal import MartletGateway
@@ -28,6 +29,10 @@ final class ProxyShared: Sendable {
     let store: RuntimeStore
     let logger: Logger
     let time = SystemTime()
+    /// Of the program, for whoever asks.
+    let version: String
+    /// When the gateway began, since the epoch.
+    let startedSeconds: Int64
     let waits: ProxyWaits
     /// For upstreams behind TLS.
     let clientTLS: UpstreamTLS?
@@ -46,8 +51,13 @@ final class ProxyShared: Sendable {
 
     init(
         store: RuntimeStore, logger: Logger, clientTLS: UpstreamTLS?,
-        local: (any LocalService)?, budgets: BudgetLedger, replicas: ReplicaState?
+        local: (any LocalService)?, budgets: BudgetLedger, replicas: ReplicaState?,
+        version: String
     ) {
+        self.version = version
+        var real = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &real)
+        startedSeconds = Int64(real.tv_sec)
         self.local = local
         listen = store.load().runtime.snapshot.tables.listen
         self.store = store

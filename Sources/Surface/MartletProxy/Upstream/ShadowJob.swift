@@ -21,6 +21,7 @@ final class ShadowJob {
     private let request: [UInt8]
     private var calls: [ShadowCall] = []
     private var candidate: ComparedAnswer?
+    private var failure = "the candidate's pool had nobody to ask"
     private var again: ComparedAnswer?
     private var open = 0
     private var hasCandidate = false
@@ -50,12 +51,15 @@ final class ShadowJob {
         guard hasCandidate else {
             loop.metrics.shadowsDropped += 1
             for call in calls { call.drop(loop) }
-            return
+            return loop.shared.comparisons.addFailure(failure, model: model)
         }
         loop.shadowsInFlight += 1
         open = calls.count
         for call in calls {
-            call.ask(loop) { [self] answer in take(answer, isCandidate: call.isCandidate) }
+            call.ask(loop) { [self] answer in
+                if call.isCandidate { failure = call.failure }
+                take(answer, isCandidate: call.isCandidate)
+            }
         }
     }
 
@@ -67,7 +71,7 @@ final class ShadowJob {
         calls = []
         guard let candidate else {
             loop.metrics.shadowsDropped += 1
-            return
+            return loop.shared.comparisons.addFailure(failure, model: model)
         }
         loop.metrics.shadowsCompared += 1
         // Long texts are compared elsewhere: the loop has requests to carry.
@@ -98,6 +102,8 @@ final class ShadowCall: UpstreamUser {
     private var began = MonotonicInstant(nanoseconds: 0)
     private var completion: ((ComparedAnswer?) -> Void)?
     private let time = SystemTime()
+    /// Why there is no answer, when there is none.
+    private(set) var failure = ""
 
     init(
         _ pool: PoolRuntime, _ attempt: PoolRuntime.Attempt, _ request: [UInt8],
@@ -123,7 +129,9 @@ final class ShadowCall: UpstreamUser {
         began = time.now()
         timer = loop.eventLoop.assumeIsolated().scheduleTask(
             in: .nanoseconds(nanoseconds)
-        ) { [self] in end(whole: false) }
+        ) { [self] in
+            fail("no answer within \(DurationLabel.of(.nanoseconds(nanoseconds)))")
+        }
         let connections = loop.connections(to: pool.members[attempt.member])
         if let idle = connections.takeIdle() { return send(idle) }
         connections.connect { [self] result in
@@ -134,9 +142,14 @@ final class ShadowCall: UpstreamUser {
                 } else {
                     send(connection)
                 }
-            case .failure: end(whole: false)
+            case .failure(let failure): fail(failure.message)
             }
         }
+    }
+
+    private func fail(_ reason: String) {
+        failure = reason
+        end(whole: false)
     }
 
     private func send(_ connection: UpstreamConnection) {
@@ -167,12 +180,14 @@ final class ShadowCall: UpstreamUser {
 
     func upstreamSent(body bytes: UnsafeRawBufferPointer, _ connection: UpstreamConnection) {
         unsafe collector.add(bytes, at: time.now())
-        if collector.isTooLong { end(whole: false) }
+        if collector.isTooLong {
+            fail("an answer of more than \(AnswerCollector.bytesMax) bytes")
+        }
     }
 
     func upstreamFinished(_ connection: UpstreamConnection) { end(whole: true) }
     func upstreamFailed(_ failure: UpstreamFailure, _ connection: UpstreamConnection) {
-        end(whole: false)
+        fail(failure.message)
     }
     func upstreamPaused(_ connection: UpstreamConnection) {}
     func upstreamDrained(_ connection: UpstreamConnection) {}

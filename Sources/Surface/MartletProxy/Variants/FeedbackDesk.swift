@@ -60,12 +60,17 @@ final class FeedbackDesk: Sendable {
 
     func take(_ body: FeedbackBody, key: String?, at now: MonotonicInstant) -> Answer {
         state.withLock { state in
-            switch state.memory.look(body.id, at: now) {
+            // An id may be the gateway's own or look like one.
+            var id = RequestID.number(body.id, of: key)
+            if let made = RequestID.number(made: body.id) {
+                if case .unknown = state.memory.look(made, at: now) {} else { id = made }
+            }
+            switch state.memory.look(id, at: now) {
             case .unknown: return .unknown
             case .given: return .given
             case .known(let subject):
                 guard subject.key == key else { return .unknown }
-                state.memory.close(body.id)
+                state.memory.close(id)
                 let isBad = body.score < subject.target.badBelow
                 if isBad {
                     state.totals[subject.target.label, default: Totals()].bad += 1

@@ -33,7 +33,7 @@ struct ComparisonOutput: ParsableArguments {
     /// Prints the table and writes the page and the document.
     func show(_ document: JSONValue, name: String) throws {
         guard let report = document["report"], report.objectValue != nil else {
-            throw ValidationError("this is no comparison: it has no report")
+            throw CommandFailure("this is no comparison: it has no report")
         }
         if let table = document["table"]?.stringValue { print(table) }
         guard !dry else { return }
@@ -83,7 +83,7 @@ struct CompareReportCommand: AsyncParsableCommand {
                 gateway, path: "/admin/compare/\(id)", secret: secret)
             guard answer.status == 200 else {
                 let error = (try? JSONValue(parsing: answer.body))?["error"]?["message"]
-                throw ValidationError(
+                throw CommandFailure(
                     "\(gateway) answered \(answer.status): "
                         + (error?.stringValue ?? "no report")
                         + (secret == nil ? " (\(keyEnv) is not set)" : ""))
@@ -104,7 +104,7 @@ struct CompareReplayCommand: AsyncParsableCommand {
             FILE has a JSON object a line: a request's body ({"model": …, "messages": […]}), or
               {"id": "7", "method": "POST", "path": "/v1/embeddings", "body": {…}}
             or OpenAI's batch form with custom_id and url.
-            The status is 1 when a difference is charged to b.
+            The status is 1 when a difference is charged to b, or b left a request unanswered.
             """)
 
     @Argument(help: "The file of requests, or - for standard input.")
@@ -152,9 +152,9 @@ struct CompareReplayCommand: AsyncParsableCommand {
         do {
             requests = try ReplayRequest.read(bytes)
         } catch {
-            throw ValidationError("\(file): \(error)")
+            throw CommandFailure("\(file): \(error)")
         }
-        guard !requests.isEmpty else { throw ValidationError("\(file) has no requests") }
+        guard !requests.isEmpty else { throw CommandFailure("\(file) has no requests") }
         var replay = Replay(
             primary: .init(url: a, secret: CompareSecret.read(aKeyEnv)),
             candidate: .init(url: b, secret: CompareSecret.read(bKeyEnv)))
@@ -172,7 +172,9 @@ struct CompareReplayCommand: AsyncParsableCommand {
                 "report": outcome.report.json,
             ], name: name)
         let isCharged = outcome.report.rows.contains(where: \.isCharged)
-        if isCharged || outcome.report.exchanges == 0 { throw ExitCode.failure }
+        if isCharged || outcome.report.failed > 0 || outcome.report.exchanges == 0 {
+            throw ExitCode.failure
+        }
     }
 }
 

@@ -38,7 +38,8 @@ struct GatewayCheckCommand: AsyncParsableCommand {
         let bytes = try GatewayFile.read(file)
         do {
             let snapshot = try RoutingSnapshot(yaml: bytes, file: file)
-            print(GatewayFile.summary(snapshot, file))
+            let rules = GatewayRules(file: file, snapshot: snapshot)
+            print(GatewayFile.summary(snapshot, rules.warnings, file))
         } catch {
             print(GatewayFile.report(error, bytes, file))
             throw ExitCode.failure
@@ -82,7 +83,7 @@ struct GatewayExplainCommand: AsyncParsableCommand {
         do {
             description = try RequestDescription(JSONValue(parsing: text))
         } catch {
-            throw ValidationError("\(request): \(error)")
+            throw CommandFailure("\(request): \(error)")
         }
         print(snapshot.explain(description, draw: draw).text)
     }
@@ -101,13 +102,15 @@ enum GatewayFile {
         while let line = readLine(strippingNewline: false) {
             text += line.utf8
             guard text.count <= bytesMax else {
-                throw ValidationError("standard input: more than \(bytesMax) bytes")
+                throw CommandFailure("standard input: more than \(bytesMax) bytes")
             }
         }
         return text
     }
 
-    static func summary(_ snapshot: RoutingSnapshot, _ file: String) -> String {
+    static func summary(
+        _ snapshot: RoutingSnapshot, _ warnings: [String], _ file: String
+    ) -> String {
         let tables = snapshot.tables
         func count(_ number: Int, _ name: String) -> String {
             "\(number) \(name)\(number == 1 ? "" : "s")"
@@ -120,7 +123,7 @@ enum GatewayFile {
                     count(tables.versions.count, "version"), count(tables.rules.count, "route"),
                 ].joined(separator: ", ") + "."
         ]
-        lines += snapshot.warnings.map { "warning: \(file), \($0)" }
+        lines += warnings.map { "warning: \(file), \($0)" }
         return lines.joined(separator: "\n")
     }
 
@@ -128,13 +131,11 @@ enum GatewayFile {
     static func report(
         _ error: GatewayConfigurationError, _ bytes: [UInt8], _ file: String
     ) -> String {
-        let lines = bytes.split(
-            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let excerpt = ConfigurationExcerpt(bytes)
         var shown: [String] = []
         for problem in error.problems {
             shown.append("error: \(problem)")
-            if let position = problem.position, lines.indices.contains(position.line - 1) {
-                let line = String(decoding: lines[position.line - 1].prefix(100), as: UTF8.self)
+            if let position = problem.position, let line = excerpt.line(position.line) {
                 shown.append("  \(position.line) | \(line)")
             }
         }

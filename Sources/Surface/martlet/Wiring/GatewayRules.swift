@@ -6,6 +6,7 @@ internal import Glibc
 internal import Logging
 internal import MartletGateway
 internal import MartletProxy
+internal import MartletStorage
 
 /// A gateway.yaml that has been read, and the gateway that goes by it.
 struct GatewayRules {
@@ -31,12 +32,25 @@ struct GatewayRules {
     /// - Parameter models: the process's own, for upstreams with `local`.
     func server(_ models: LocalModels?) throws -> GatewayServer {
         let logger = Logger(label: "martlet.gateway")
-        for warning in snapshot.warnings {
+        for warning in warnings {
             logger.warning("\(warning)", metadata: ["file": "\(file)"])
         }
-        return try GatewayServer(snapshot, file: file, logger: logger, local: models) { name in
-            guard let value = unsafe getenv(name) else { return nil }
-            return unsafe String(cString: value)
-        }
+        return try GatewayServer(
+            snapshot, file: file, logger: logger, local: models, version: Release.version,
+            secrets: GatewayRules.variable)
+    }
+
+    /// What looks like a mistake, and what is missing on this machine.
+    var warnings: [String] {
+        snapshot.warnings
+            + snapshot.missing(
+                hasVariable: { GatewayRules.variable($0)?.isEmpty == false },
+                hasFile: FileSystem.exists)
+    }
+
+    @Sendable
+    private static func variable(_ name: String) -> String? {
+        guard let value = unsafe getenv(name) else { return nil }
+        return unsafe String(cString: value)
     }
 }
