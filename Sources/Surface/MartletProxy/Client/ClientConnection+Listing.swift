@@ -75,7 +75,8 @@ extension ClientConnection {
         answer(.json(json(found, runtime)))
     }
 
-    /// As Martlet's own models list themselves: `root` is what an alias stands for.
+    /// As Martlet's own models list themselves: `root` is what an alias stands for, `parent` whose
+    /// adapter it is.
     private func json(
         _ name: RoutingSnapshot.ModelName, _ runtime: GatewayRuntime
     ) -> JSONValue {
@@ -83,7 +84,8 @@ extension ClientConnection {
         return [
             "id": .string(name.name), "object": "model",
             "created": .integer(shared.startedSeconds), "owned_by": "martlet",
-            "root": .string(own), "parent": .null,
+            "root": .string(name.isAdapter ? name.name : own),
+            "parent": name.isAdapter ? .string(own) : .null,
         ]
     }
 
@@ -116,7 +118,7 @@ extension ClientConnection {
         let now = shared.time.now()
         let isUsable = runtime.pools.map { $0.hasUsableMember(at: now) }
         var entries: [JSONValue] = []
-        for name in names(runtime) {
+        for name in names(runtime) where !name.isAdapter {
             for version in runtime.snapshot.versions(ofModel: name.model)
             where !readyOnly || isUsable[version.pool] {
                 entries.append([
