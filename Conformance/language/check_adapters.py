@@ -82,7 +82,14 @@ def main():
             alone = {name: ask(name) for name in ("base", "a0", "a1", "a2")}
             check("adapters change the text", len(set(alone.values())) == 4)
             names = ["a1", "base", "a2", "base:a0", "a0", "a2", "base", "base:a1"] * 3
-            with concurrent.futures.ThreadPoolExecutor(24) as pool: answers = list(pool.map(ask, names))
+            info = lambda: [line for line in urllib.request.urlopen(base + "/metrics").read().decode().splitlines()
+                            if line.startswith("vllm:lora_requests_info{")]
+            with concurrent.futures.ThreadPoolExecutor(24) as pool:
+                waiting, seen = [pool.submit(ask, name) for name in names], []
+                while not all(w.done() for w in waiting): seen += info()
+                answers = [w.result() for w in waiting]
+            check("metrics tell which adapters are in use", any('running_lora_adapters="a0,a1,a2"' in line for line in seen) and
+                  len(info()) == 1 and 'max_lora="3"' in info()[0] and 'running_lora_adapters=""' in info()[0], info())
             wrong = [n for n, a in zip(names, answers) if a != alone[n.split(":")[-1]]]
             check("24 requests of four kinds in one batch answer as each alone", not wrong, wrong)
             status, said = post(base, "/v1/load_lora_adapter", {"lora_name": "a3", "lora_path": f"{folder}/a3"})

@@ -82,6 +82,24 @@ def compare(name, path, model, vocabulary, precise=("--precision", "f32", "--cac
     check(f"{name}: as stored, f16 cache", error < LOOSE[kind], f"error {error:.1e}, activations of {kind}")
 
 
+def long_positions(folder):
+    """LongRoPE: short factors where the context served is no longer than the trained one, long ones beyond."""
+    from transformers import Phi3Config
+    from families import SIZES
+    config = Phi3Config(
+        **{**SIZES, "max_position_embeddings": 256}, pad_token_id=0, sliding_window=None, original_max_position_embeddings=64,
+        rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1 + 0.1 * i for i in range(8)],
+                             long_factor=[2 + 0.3 * i for i in range(8)]))
+    model, path = make(config, 3), os.path.join(folder, "phi3-longrope")
+    model.save_pretrained(path)
+    for length, options in ((40, ("--max-model-len", "64")), (100, ())):
+        prompt = np.random.default_rng(7).integers(1, config.vocab_size, length).tolist()
+        with torch.inference_mode(): logits = model(torch.tensor([prompt])).logits[0].numpy()
+        got = decode(path, prompt, 1, "--precision", "f32", "--cache", "f32", *options)[1]
+        error = np.abs(got - logits).max() / np.abs(logits).max()
+        check(f"phi3-longrope: {length} tokens", error < TOLERANCE, f"error {error:.1e} of the largest")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         for seed, (name, config, options) in enumerate(families()):
@@ -91,6 +109,7 @@ def main():
             # A copy: buffers of rotary angles would be rounded with the weights.
             copy.deepcopy(model).to(options.get("dtype", torch.float32)).save_pretrained(path, max_shard_size=options.get("shard", "5GB"))
             compare(name, path, model, config.vocab_size)
+        if not wanted or any(w in "phi3-longrope" for w in wanted): long_positions(folder)
         try:
             import gguf_cases
         except ImportError as error:

@@ -89,6 +89,8 @@ def quantized(folder, wanted, run, check):
             if wanted and not any(w in name for w in wanted): continue
             path = os.path.join(folder, name + ".gguf")
             run("quantize", source, path, "--type", kind)
+            mask = os.umask(0); os.umask(mask)
+            if kind == "Q8_0": check(f"{name}: readable as any file", os.stat(path).st_mode & 0o777 == 0o666 & ~mask)
             file = gguf.GGUFReader(path)
             stored = {t.name: t for t in file.tensors}
             state, worst, exact = make(config, 200 + index).state_dict(), 0.0, True

@@ -90,3 +90,6 @@ def test_kserve_generate(base, model):
             if line.startswith("data: "):
                 pieces.append(json.loads(line[6:])["text_output"])
     assert "".join(pieces) == answer["text_output"]
+    formed = httpx.post(f"{base}/v2/models/{model}/generate", json={
+        "text_input": "once", "parameters": {"max_tokens": 20, "guided_regex": "[0-9]{4}"}}).json()
+    assert len(formed["text_output"]) == 4 and formed["text_output"].isdigit()

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import concurrent.futures
+import json
+import socket
 import time
+import urllib.parse
 
+import httpx
 import openai
 import pytest
 
@@ -144,21 +148,120 @@ def test_many_streams_at_once(client, model):
     assert len(answers) == 4
 
 
-def test_a_stream_that_is_left_is_ended(client, model):
-    started = time.monotonic()
-    stream = client.chat.completions.create(
-        model=model, messages=HELLO, max_tokens=1500, stream=True, extra_body={"ignore_eos": True})
-    for _, chunk in zip(range(5), stream):
-        assert chunk.choices
-    stream.close()
-    # Somebody else is answered at once.
-    client.chat.completions.create(model=model, messages=HELLO, max_tokens=2)
-    assert time.monotonic() - started < 20
+def counted(base, name, **labels):
+    """The sum of a metric's series that have these labels."""
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    return sum(
+        float(line.rsplit(" ", 1)[1]) for line in httpx.get(base + "/metrics").text.splitlines()
+        if line.startswith(name + "{") and all(label in line for label in wanted))
 
 
-def test_messages_in_parts_and_newer_roles(client, model):
-    answer = client.chat.completions.create(model=model, max_completion_tokens=3, messages=[
+def until(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_stream_that_is_left_is_ended(client, base, model):
+    def aborted():
+        return counted(base, "vllm:request_success_total", finished_reason="abort")
+    def made():
+        return counted(base, "vllm:generation_tokens_total")
+    # The model is fast: several streams of all that the context holds are left early.
+    before, tokens, count = aborted(), made(), 8
+    for _ in range(count):
+        stream = client.chat.completions.create(
+            model=model, messages=HELLO, max_tokens=1900, stream=True, extra_body={"ignore_eos": True})
+        for _, chunk in zip(range(2), stream):
+            assert chunk.choices
+        stream.close()
+    assert until(lambda: aborted() == before + count, 10), "left streams were not aborted"
+    assert until(lambda: counted(base, "vllm:num_requests_running") == 0, 10)
+    assert made() - tokens < count * 1900 / 2
+
+
+def test_a_client_that_stops_reading_is_cut_off(base, model):
+    address = urllib.parse.urlsplit(base)
+    before = counted(base, "vllm:request_success_total", finished_reason="abort")
+    body = json.dumps({
+        "model": model, "prompt": "go on", "max_tokens": 1900, "n": 4, "stream": True,
+        "logprobs": 20, "ignore_eos": True}).encode()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(30)
+        client.connect((address.hostname, address.port))
+        client.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        # Well before the time that any client has for taking an answer.
+        assert until(
+            lambda: counted(base, "vllm:request_success_total", finished_reason="abort") > before, 15)
+        rest = b""
+        try:
+            while piece := client.recv(1 << 16):
+                rest += piece
+        except ConnectionResetError:
+            pass
+        assert b"[DONE]" not in rest and len(rest) < 12 << 20
+
+
+def test_beams_and_long_prompts_always_end(client, model):
+    def ask(prompt, **more):
+        return client.completions.create(
+            model=model, prompt=prompt, timeout=20, extra_body={"use_beam_search": True}, best_of=2, **more)
+    assert ask([100] * 2047, max_tokens=50).usage.completion_tokens == 1
+    assert ask([100] * 10, max_tokens=0).choices[0].text == ""
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask([100] * 2048, max_tokens=5)
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_names_that_would_be_kept_are_bounded(client, model):
+    client.chat.completions.create(model=model, messages=HELLO, max_tokens=1, user="u" * 256)
+    for wrong in ({"user": "u" * 257}, {"extra_body": {"cache_salt": "s" * 257}}):
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(model=model, messages=HELLO, max_tokens=1, **wrong)
+
+
+def test_the_only_model_needs_no_name(base):
+    answer = httpx.post(base + "/v1/chat/completions", json={"messages": HELLO, "max_tokens": 2})
+    assert answer.status_code == 200 and answer.json()["model"]
+    assert httpx.get(base + "/health").status_code == httpx.get(base + "/ping").status_code == 200
+    assert httpx.get(base + "/version").json()["version"]
+
+
+def test_large_texts_are_refused_as_texts(base, model):
+    for body in ({"prompt": "x " * 15_000_000}, {"messages": [{"role": "user", "content": "x " * 15_000_000}]}):
+        answer = httpx.post(base + "/tokenize", json={"model": model} | body, timeout=60)
+        assert 400 <= answer.status_code < 500, answer.text[:200]
+
+
+def test_messages_in_parts_and_newer_roles(client, base, model):
+    messages = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]},
-        {"role": "assistant", "content": "three"}, {"role": "user", "content": "é 日本 🎉"}])
-    assert answer.usage.completion_tokens <= 3
+        {"role": "assistant", "content": "three"}, {"role": "user", "content": "é 日本 🎉"}]
+    tokens = httpx.post(base + "/tokenize", json={"model": model, "messages": messages}).json()["tokens"]
+    prompt = httpx.post(base + "/detokenize", json={"model": model, "tokens": tokens}).json()["prompt"]
+    assert prompt == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\none\ntwo<|im_end|>\n"
+        "<|im_start|>assistant\nthree<|im_end|>\n<|im_start|>user\né 日本 🎉<|im_end|>\n"
+        "<|im_start|>assistant\n")
+    answer = client.chat.completions.create(model=model, max_completion_tokens=3, messages=messages)
+    assert answer.usage.completion_tokens <= 3 and answer.usage.prompt_tokens == len(tokens)
+
+
+def test_steps_and_guesses_are_counted(client, base, model):
+    names = ("vllm:iteration_tokens_total_sum", "vllm:iteration_tokens_total_count",
+             "vllm:spec_decode_num_drafts_total", "vllm:spec_decode_num_draft_tokens_total",
+             "vllm:spec_decode_num_accepted_tokens_total")
+    before = [counted(base, name) for name in names]
+    # A text that repeats itself is guessed.
+    answer = client.completions.create(
+        model=model, prompt="abcabcabcabcabcabc", max_tokens=60, temperature=0, logit_bias={"122": 100})
+    tokens, steps, drafts, drafted, accepted = (counted(base, n) - b for n, b in zip(names, before))
+    assert tokens >= 60 + answer.usage.prompt_tokens - answer.usage.prompt_tokens_details.cached_tokens
+    assert 0 < steps < 60 and 0 < drafts <= drafted and 0 < accepted <= drafted

@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import openai
 import pytest
 
@@ -41,13 +42,22 @@ def test_some_tool_is_called_in_a_stream(client, model):
     check(arguments)
 
 
-def test_a_turn_with_calls_is_read(client, model):
+def test_a_turn_with_calls_is_read(client, base, model):
     messages = HELLO + [
         {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {
             "name": "get_weather", "arguments": '{"city": "Rome", "days": 1}'}}]},
         {"role": "tool", "tool_call_id": "1", "content": "sunny"}]
     answer = client.chat.completions.create(model=model, messages=messages, tools=[TOOL], max_tokens=4)
     assert answer.usage.completion_tokens <= 4
+    body = {"model": model, "messages": messages, "tools": [TOOL]}
+    tokens = httpx.post(base + "/tokenize", json=body).json()["tokens"]
+    prompt = httpx.post(base + "/detokenize", json={"model": model, "tokens": tokens}).json()["prompt"]
+    assert answer.usage.prompt_tokens == len(tokens)
+    # The template gets the arguments as values.
+    call = prompt.split("<tool_call>\n")[1].split("\n</tool_call>")[0]
+    assert json.loads(call) == {"name": "get_weather", "arguments": {"city": "Rome", "days": 1}}
+    assert "<|im_start|>tool\nsunny<|im_end|>" in prompt
+    assert json.loads(prompt.split("<tools>")[1].split("</tools>")[0]) == [TOOL]
 
 
 SCHEMAS = [

@@ -21,13 +21,20 @@ internal import Glibc
     /// such pages, and mappings of them are cheaper to read.
     private static let pieceByteCount = 2 << 20
 
-    /// Creates the new file, readable by this user alone, in the folder of `path`.
-    public init(path: String) throws(StorageError) {
+    /// Creates the new file in the folder of `path`.
+    /// - Parameter isPrivate: readable by this user alone; otherwise as files that a program makes.
+    public init(path: String, isPrivate: Bool = true) throws(StorageError) {
         self.path = path
         var template = Array((path + ".XXXXXX").utf8CString)
         let number = unsafe mkstemp(&template)
         guard number >= 0 else { throw .system("create beside", path: path, errno: errno) }
         _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+        if !isPrivate {
+            // The mask can only be read by setting it.
+            let mask = umask(0o077)
+            _ = umask(mask)
+            _ = fchmod(number, 0o666 & ~mask)
+        }
         self.number = number
         unsafe waiting = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         temporaryPath = String(

@@ -6,12 +6,14 @@ internal import MartletBase
 extension LocalModelHost {
     /// What a model's name stands for when it is an adapter's, alone or as `model:adapter`.
     func adapter(named name: String) -> (base: String, name: String)? {
-        let entries = table.current.entries
-        if entries[name] != nil { return nil }
+        let table = table.current
+        let entries = table.entries
+        if entries[name] != nil || table.otherNames[name] != nil { return nil }
         if let colon = name.lastIndex(of: ":") {
-            let (base, adapter) = (
+            let (named, adapter) = (
                 String(name[..<colon]), String(name[name.index(after: colon)...])
             )
+            let base = table.otherNames[named] ?? named
             if entries[base]?.latest?.executor.adapters.contains(adapter) == true {
                 return (base, adapter)
             }

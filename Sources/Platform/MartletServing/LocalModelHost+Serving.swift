@@ -80,6 +80,28 @@ extension LocalModelHost {
         return language
     }
 
+    public func withLanguage(
+        model: String, _ body: @escaping @Sendable (Result<LanguageText, ServingError>) -> Void
+    ) {
+        let base = adapter(named: model)?.base ?? model
+        admit(base, nil, body) { executor in
+            guard let language = executor.language else {
+                body(
+                    .failure(
+                        ServingError(.unsupported, "model '\(model)' is no language model")))
+                return true
+            }
+            if !executor.prepare({ body(.success(language)) }) {
+                body(
+                    .failure(
+                        ServingError(
+                            .unavailable, "model '\(model)': too many texts wait to be read",
+                            retryAfter: .seconds(1))))
+            }
+            return true
+        }
+    }
+
     private func dispatch<Response>(
         _ model: String, _ version: String?, _ context: ServiceContext,
         _ completion: @escaping AdmissionSpans.Completion<Response>,
@@ -196,7 +218,13 @@ extension LocalModelHost {
                 adapter.parent = latest.name
                 return adapter
             }
-            return [model] + adapters
+            let others = options.otherNames.filter { $0.value == latest.name }.keys.map { name in
+                var other = model
+                other.name = name
+                other.standsFor = latest.name
+                return other
+            }
+            return [model] + adapters + others
         }.sorted { $0.name < $1.name }
     }
 

@@ -44,6 +44,8 @@ public struct ServingOptions: Sendable {
     }
 
     public var entries: [Entry]
+    /// Further names that requests may call a model by: each with the name of its model.
+    public var otherNames: [String: String] = [:]
     public var controlMode = ControlMode.none
     /// In explicit mode: what to load at start; "*" for everything.
     public var startupModels: [String] = []
@@ -97,7 +99,7 @@ public final class LocalModelHost: ModelHost, Service {
         self.options = options
         let timekeeper = Timekeeper(time: time)
         self.timekeeper = timekeeper
-        let table = ModelTableReference()
+        let table = ModelTableReference(otherNames: options.otherNames)
         self.table = table
         sharedMemory = SharedMemoryRegistry(isAllowed: options.allowsSharedMemory)
         scanner = RepositoryScanner(options.entries)

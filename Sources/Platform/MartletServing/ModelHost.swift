@@ -37,6 +37,11 @@ public protocol ModelHost: AnyObject, Sendable {
     /// - Throws: `ServingError` for a model that is none.
     func language(model: String) throws -> LanguageText
 
+    /// Runs `body` with what `language` answers, once, on a thread where rendering and tokenizing
+    /// may take their time; a failure is told here.
+    func withLanguage(
+        model: String, _ body: @escaping @Sendable (Result<LanguageText, ServingError>) -> Void)
+
     // MARK: What is there
 
     /// What the server says of itself: its name, version and the protocol extensions it serves.

@@ -48,6 +48,9 @@ extension Setting {
             "models.load", .list, default: .list([]),
             "explicit mode: models to load at start; '*' for all"),
         Setting(
+            "models.served_names", .list, default: .list([]),
+            "what the one model of the command line is called: its name, and further ones"),
+        Setting(
             "models.poll_seconds", .number(1...86_400), default: .number(15),
             "poll mode: how often to look when the file system reports nothing"),
         Setting(
@@ -71,6 +74,12 @@ extension Setting {
         Setting(
             "engine.memory_mib_max", .number(1...(1 << 30)), default: .number(16 << 10),
             "most memory a model may take, in MiB"),
+        Setting(
+            "language.max_model_len", .number(0...(1 << 24)), default: .number(0),
+            "most tokens of a prompt and its answer; 0: as the model says, at most 32768"),
+        Setting(
+            "language.max_num_seqs", .number(1...4_096), default: .number(64),
+            "answers of a decoder that are made at once; further requests wait"),
         Setting(
             "language.draft_model", .text, default: .text(""),
             "a smaller decoder of the same tokens that guesses for the decoders served"),

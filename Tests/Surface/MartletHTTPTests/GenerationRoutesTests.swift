@@ -18,16 +18,27 @@ struct TwinServer {
     let host: LocalModelHost
     let models: TwinModels
 
+    /// - Parameter names: the model's, in place of "twin".
     static func with<Result>(
-        _ models: TwinModels = TwinModels(), port: Int = 0,
+        _ models: TwinModels = TwinModels(), port: Int = 0, template: String? = nil,
+        names: [String] = [], bodyBytesMax: Int? = nil,
         _ body: (TwinServer) async throws -> Result
     ) async throws -> Result {
         let folder = try TestFolder()
-        try TwinModels.write("twin", to: folder)
-        let host = LocalModelHost(
-            ServingOptions(paths: [folder.path + "/twin"]), openLanguage: models.open)
+        if let template {
+            try TwinModels.write("twin", to: folder, template: template)
+        } else {
+            try TwinModels.write("twin", to: folder)
+        }
+        var options = ServingOptions(paths: [folder.path + "/twin"])
+        if let name = names.first {
+            options.entries[0].name = name
+            for other in names.dropFirst() { options.otherNames[other] = name }
+        }
+        let host = LocalModelHost(options, openLanguage: models.open)
         try await host.start()
         var configuration = HTTPServerConfiguration(host: "127.0.0.1", port: port)
+        if let bodyBytesMax { configuration.limits.bodyBytesMax = bodyBytesMax }
         configuration.drainTimeout = .seconds(5)
         configuration.logsAccess = false
         var router = Router()
@@ -184,7 +195,10 @@ struct GenerationRoutesTests {
         "refuses what is wrong and says which field it is",
         arguments: [
             (#"{"model":"twin"}"#, 400, "messages"),
-            (#"{"messages":[]}"#, 400, "model"),
+            (#"{"messages":[]}"#, 400, "messages"),
+            (#"{CHAT,"user":"LONG"}"#, 400, "user"),
+            (#"{CHAT,"cache_salt":"LONG"}"#, 400, "cache_salt"),
+            (#"{CHAT,"repetition_penalty":1e-300}"#, 400, "repetition_penalty"),
             (#"{"model":"none","messages":[{"role":"user","content":"a"}]}"#, 404, "model"),
             (#"{"model":"twin","messages":[]}"#, 400, "messages"),
             (#"{"model":"twin","messages":[{"content":"a"}]}"#, 400, "messages"),
@@ -205,10 +219,200 @@ struct GenerationRoutesTests {
     func refusals(body: String, status: Int, field: String) async throws {
         try await TwinServer.with { twin in
             let body = body.replacing("CHAT", with: Self.chat)
+                .replacing("LONG", with: String(repeating: "x", count: 257))
             let answer = try twin.post("/v1/chat/completions", body)
             #expect(answer.status == status, "\(answer.text)")
             let error = try JSONValue(parsing: answer.body)["error"]
             #expect(error?["param"]?.stringValue == field, "\(answer.text)")
+        }
+    }
+
+    @Test("what ended a choice is told: a stop text, a stop token, or nothing")
+    func stopReasons() async throws {
+        try await TwinServer.with { twin in
+            func choice(_ path: String, _ prompt: String, _ more: String) throws -> JSONValue? {
+                let answer = try twin.post(
+                    path, #"{\#(prompt),"seed":3,"max_tokens":40,\#(more)}"#)
+                return try JSONValue(parsing: answer.body)["choices"]?[0]
+            }
+            let letters = (97...122).map(String.init).joined(separator: ",")
+            for (path, prompt) in [
+                ("/v1/completions", #""prompt":"hello""#),
+                ("/v1/chat/completions", #""messages":[{"role":"user","content":"hello"}]"#),
+            ] {
+                let token = try choice(path, prompt, #""stop_token_ids":[\#(letters)]"#)
+                #expect(token?["finish_reason"] == "stop")
+                #expect((97...122).contains(token?["stop_reason"]?.intValue ?? 0))
+                let text = try choice(path, prompt, #""stop":["a","b","c","d","e","f","g"]"#)
+                #expect(text?["stop_reason"]?.stringValue?.utf8.count == 1)
+                let none = try choice(path, prompt, #""ignore_eos":true"#)
+                #expect(none?["stop_reason"]?.isNull == true)
+            }
+            let events = try twin.stream(
+                "/v1/chat/completions",
+                #"{"messages":[{"role":"user","content":"a"}],"stream":true,"#
+                    + #""stop_token_ids":[\#(letters)]}"#)
+            let last = try JSONValue(parsing: events.dropLast().last ?? "")["choices"]?[0]
+            #expect((97...122).contains(last?["stop_reason"]?.intValue ?? 0))
+        }
+    }
+
+    @Test("a wrong number of log-probabilities is laid at the field that has it")
+    func logProbabilityCounts() async throws {
+        try await TwinServer.with { twin in
+            for count in [-1, 21] {
+                let answer = try twin.post(
+                    "/v1/completions", #"{"prompt":"a","logprobs":\#(count)}"#)
+                #expect(answer.status == 400)
+                #expect(try JSONValue(parsing: answer.body)["error"]?["param"] == "logprobs")
+            }
+        }
+    }
+
+    @Test("a beam search without a token to find is answered, and one over the context refused")
+    func beams() async throws {
+        try await TwinServer.with(TwinModels(contextLength: 64)) { twin in
+            func ask(_ prompt: Int, _ more: String) throws -> RawClient.Response {
+                let text = String(repeating: "x", count: prompt)
+                return try twin.post(
+                    "/v1/completions",
+                    #"{"prompt":"\#(text)","use_beam_search":true,"best_of":3,\#(more)}"#)
+            }
+            #expect(try ask(10, #""max_tokens":0"#).status == 200)
+            let last = try JSONValue(parsing: try ask(63, #""max_tokens":9"#).body)
+            #expect(last["usage"]?["completion_tokens"] == 1)
+            #expect(try ask(64, #""max_tokens":9"#).status == 400)
+            let scored = try JSONValue(
+                parsing: try ask(10, #""max_tokens":2,"echo":true,"logprobs":1"#).body)
+            let scores = scored["choices"]?[0]?["logprobs"]?["token_logprobs"]?.arrayValue
+            #expect(scores?.count == 12)
+            #expect(scores?[1].doubleValue ?? 1 < 0)
+            let penalty = try ask(10, #""repetition_penalty":1.2"#)
+            #expect(penalty.status == 400 && penalty.text.contains("repetition_penalty"))
+        }
+    }
+
+    /// A template that takes a while: what it costs is bounded, but not small.
+    private static let looping =
+        "{% for a in range(300) %}{% for b in range(300) %}{% set c = a * b %}{% endfor %}"
+        + "{% endfor %}{{ messages[0].content }}"
+
+    @Test("reading prompts keeps no event loop from answering others")
+    func slowTemplates() async throws {
+        try await TwinServer.with(template: Self.looping) { twin in
+            let chat = #"{"messages":[{"role":"user","content":"a"}],"max_tokens":1}"#
+            let paths = ["/tokenize", "/v1/messages/count_tokens"]
+            let start = SystemTime().now()
+            #expect(try twin.post(paths[0], chat).status == 200)
+            let alone = start.nanoseconds(to: SystemTime().now())
+            let clients = try (0..<6).map { number in
+                let client = try RawClient(port: twin.port)
+                try client.send(
+                    "POST \(paths[number % 2]) HTTP/1.1\r\nHost: t\r\n"
+                        + "Content-Length: \(chat.utf8.count)\r\n\r\n\(chat)")
+                return client
+            }
+            // Six would hold the server's one event loop for six times as long as one.
+            let asked = SystemTime().now()
+            #expect(try RawClient(port: twin.port).get("/healthz").status == 200)
+            #expect(asked.nanoseconds(to: SystemTime().now()) < 3 * alone)
+            for client in clients { #expect(try client.response().status == 200) }
+        }
+    }
+
+    @Test("what a prompt's reader refuses is the client's mistake")
+    func readingErrors() async throws {
+        try await TwinServer.with(
+            template: "{{ raise_exception('no ' + messages[0].role) }}"
+        ) { twin in
+            let chat = #"{"messages":[{"role":"user","content":"a"}],"max_tokens":1}"#
+            for path in ["/tokenize", "/v1/messages/count_tokens", "/v1/chat/completions"] {
+                let answer = try twin.post(path, chat)
+                #expect(answer.status == 400, "\(path): \(answer.text)")
+                #expect(answer.text.contains("no user"))
+            }
+        }
+        let endless =
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
+        try await TwinServer.with(template: endless) { twin in
+            let chat = #"{"messages":[{"role":"user","content":"a"}],"max_tokens":1}"#
+            let status = try twin.post("/tokenize", chat).status
+            #expect((400..<500).contains(status))
+        }
+    }
+
+    @Test("a request without a model's name means the only one")
+    func onlyModel() async throws {
+        try await TwinServer.with { twin in
+            let prompt = #"{"prompt":"hello","max_tokens":3,"seed":1}"#
+            let answer = try JSONValue(parsing: twin.post("/v1/completions", prompt).body)
+            #expect(answer["model"] == "twin")
+            #expect(try twin.post("/tokenize", prompt).status == 200)
+            let null = try twin.post("/v1/completions", #"{"model":null,"prompt":"hello"}"#)
+            #expect(null.status == 200)
+            let embedding = try twin.post("/v1/embeddings", #"{"input":"hello"}"#)
+            #expect(embedding.status == 400 && embedding.text.contains("'model'"))
+        }
+    }
+
+    @Test("a model has the names it is given; health is told as vLLM does")
+    func names() async throws {
+        try await TwinServer.with(names: ["first", "second"]) { twin in
+            for name in ["first", "second"] {
+                let answer = try twin.post(
+                    "/v1/completions", #"{"model":"\#(name)","prompt":"a","max_tokens":2}"#)
+                #expect(answer.status == 200, "\(answer.text)")
+            }
+            #expect(try twin.post("/v1/completions", #"{"prompt":"a"}"#).status == 200)
+            #expect(
+                try twin.post("/v1/completions", #"{"model":"twin","prompt":"a"}"#).status == 404)
+            let client = try RawClient(port: twin.port)
+            let models = try JSONValue(parsing: client.get("/v1/models").body)["data"]?.arrayValue
+            #expect(models?.map { $0["id"]?.stringValue } == ["first", "second"])
+            #expect(models?.map { $0["root"]?.stringValue } == ["first", "first"])
+            #expect(try client.get("/health").status == 200)
+            #expect(try client.get("/ping").status == 200)
+            #expect(try client.post("/ping", "").status == 200)
+            let version = try JSONValue(parsing: client.get("/version").body)["version"]
+            #expect(version?.stringValue == LocalModelHost.version)
+        }
+    }
+
+    @Test("a body that is too large is refused in the form of its path")
+    func largeBodies() async throws {
+        try await TwinServer.with(bodyBytesMax: 1000) { twin in
+            let body = #"{"prompt":"\#(String(repeating: "x", count: 2000))"}"#
+            let answer = try twin.post("/v1/completions", body)
+            #expect(answer.status == 413)
+            let error = try JSONValue(parsing: answer.body)["error"]
+            #expect(error?["type"] == "invalid_request_error", "\(answer.text)")
+            let other = try JSONValue(parsing: try twin.post("/v2/models/a/infer", body).body)
+            #expect(other["error"]?.stringValue != nil)
+        }
+    }
+
+    @Test("KServe's generate takes a form and a length for its prompt, and refuses what is none")
+    func generateForms() async throws {
+        try await TwinServer.with(TwinModels(contextLength: 64)) { twin in
+            func generate(_ more: String) throws -> RawClient.Response {
+                try twin.post(
+                    "/v2/models/twin/generate", #"{"text_input":"hello","max_tokens":40,\#(more)}"#)
+            }
+            let forms = [
+                #""guided_regex":"[0-9]{5}""#, #""parameters":{"guided_regex":"[0-9]{5}"}"#,
+            ]
+            for form in forms {
+                let answer = try JSONValue(parsing: try generate(form).body)
+                let text = answer["text_output"]?.stringValue ?? ""
+                #expect(text.wholeMatch(of: /[0-9]{5}/) != nil, "\(answer)")
+            }
+            #expect(try generate(#""guided_regex":"(""#).status == 400)
+            let long = String(repeating: "x", count: 100)
+            let body = #"{"text_input":"\#(long)","max_tokens":2"#
+            #expect(try twin.post("/v2/models/twin/generate", body + "}").status == 400)
+            let cut = try twin.post(
+                "/v2/models/twin/generate", body + #","truncate_prompt_tokens":20}"#)
+            #expect(cut.status == 200, "\(cut.text)")
         }
     }
 
@@ -252,7 +456,7 @@ struct GenerationRoutesTests {
         }
     }
 
-    @Test("a client that does not read is cut off")
+    @Test("a client that does not read is cut off, with about a megabyte waiting for it")
     func slowReaders() async throws {
         // Hundreds of logprobs a token: much text soon.
         let models = TwinModels(blockCount: 3000, contextLength: 40_000)
@@ -260,7 +464,8 @@ struct GenerationRoutesTests {
             let body =
                 #"{"model":"twin","prompt":"go on","max_tokens":30000,"stream":true,"n":4,"#
                 + #""logprobs":20,"ignore_eos":true}"#
-            let client = try RawClient(port: twin.port)
+            let client = try RawClient(port: twin.port, receiveBytes: 4096)
+            let start = SystemTime().now()
             try client.send(
                 "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Length: \(body.utf8.count)\r\n"
                     + "\r\n\(body)")
@@ -271,6 +476,17 @@ struct GenerationRoutesTests {
             }
             #expect(isQuiet)
             #expect(models.stepCount < 20_000)
+            // It was not the time that a write may take which ended it.
+            let waited = start.nanoseconds(to: SystemTime().now())
+            #expect(Duration.nanoseconds(waited) < HTTPServerConfiguration().writeTimeout)
+            var byteCount = 0
+            while try client.receive() {
+                byteCount += client.received.count
+                #expect(!String(decoding: client.received, as: UTF8.self).contains("[DONE]"))
+                client.received = []
+            }
+            // What two sockets hold, and no more: the rest was dropped with the connection.
+            #expect(byteCount > 0 && byteCount < 16 << 20)
         }
     }
 

@@ -50,7 +50,7 @@ struct OpenAIRoutesTests {
     @Test(
         "refuses what is wrong and says which field it is",
         arguments: [
-            ("{}", "model"), (#"{"model":"embedder"}"#, "input"),
+            ("{}", "input"), (#"{"model":"embedder"}"#, "input"),
             (#"{"model":3,"input":"a"}"#, "model"),
             (#"{"model":"embedder","input":[]}"#, "input"),
             (#"{"model":"embedder","input":""}"#, "input"),

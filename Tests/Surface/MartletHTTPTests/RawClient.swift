@@ -20,8 +20,14 @@ final class RawClient {
     private let descriptor: Int32
     var received: [UInt8] = []
 
-    init(port: Int) throws {
+    /// - Parameter receiveBytes: what the system may keep of what is not read; nil: as it likes.
+    init(port: Int, receiveBytes: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var receiveBytes {
+            unsafe setsockopt(
+                descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBytes,
+                socklen_t(MemoryLayout<Int32>.size))
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian

@@ -8,6 +8,11 @@ struct AdapterTable {
     private var uses: [Int32: Int] = [:]
     private var loads = 0
 
+    /// The names of numbers; those that lost theirs are left out.
+    func names(of wanted: Set<Int32>) -> [String] {
+        wanted.isEmpty ? [] : numbers.filter { wanted.contains($0.value) }.keys.sorted()
+    }
+
     func contains(_ name: String) -> Bool { numbers[name] != nil }
 
     /// The number of a name, and what its cached keys and values are kept under; the empty name is

@@ -36,13 +36,17 @@ package struct DecoderModel: Sendable {
     }
 
     /// Opens a model and checks its configuration.
+    /// - Parameter options: models whose positions turn otherwise in long contexts are read for
+    ///   the context that is served.
     /// - Throws: `LanguageError`, naming file and field.
-    package init(path: String) throws(LanguageError) {
+    package init(
+        path: String, options: DecoderOptions = DecoderOptions()
+    ) throws(LanguageError) {
         self.path = path
         do {
             if FileSystem.isDirectory(path) {
                 let file = try ConfigFile(path: PathName.join(path, "config.json"))
-                configuration = try DecoderConfiguration(file)
+                configuration = try DecoderConfiguration(file, options)
                 let model = try SafetensorsModel(path: path)
                 source = .safetensors(model)
                 let texts = ["config.json", "model.safetensors.index.json"]
@@ -54,7 +58,7 @@ package struct DecoderModel: Sendable {
                 let mapped = try MappedFile(path: path)
                 files = [mapped]
                 let file = try GGUFFile(mapped.region)
-                configuration = try DecoderConfiguration(file, path: path)
+                configuration = try DecoderConfiguration(file, path: path, options)
                 source = .gguf(file)
             }
         } catch let error as LanguageError {

@@ -25,7 +25,7 @@ public struct DecoderOptions: Sendable {
         case int8
 
         /// Bytes of a position's values of one head.
-        func byteCount(headSize: Int) -> Int {
+        package func byteCount(headSize: Int) -> Int {
             switch self {
             case .float32: 4 * headSize
             case .float16, .bfloat16: 2 * headSize
@@ -71,6 +71,9 @@ public struct DecoderOptions: Sendable {
         self.memoryByteCountMax = memoryByteCountMax
         self.threads = threads
     }
+
+    /// The positions that are served of those that a model has.
+    func served(of all: Int) -> Int { min(contextLength ?? min(all, 32_768), all) }
 
     /// Tokens of a block of the cache: what the kernels are made for.
     package static let blockLength = 16

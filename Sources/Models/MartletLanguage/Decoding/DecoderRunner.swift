@@ -43,6 +43,8 @@ package struct DecoderShape: Sendable, Hashable {
     package var blockLength: Int
     /// Blocks that the cache holds; ids are 0 ..< blockCount.
     package var blockCount: Int
+    /// The cache's size is what keeps the context from being longer.
+    package var isCacheSmall = false
 
     package init(vocabularySize: Int, contextLength: Int, blockLength: Int, blockCount: Int) {
         self.vocabularySize = vocabularySize

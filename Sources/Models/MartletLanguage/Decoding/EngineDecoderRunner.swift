@@ -56,9 +56,7 @@ package final class EngineDecoderRunner: DecoderRunner {
     ) throws(LanguageError) -> DecoderShape {
         let configuration = model.configuration
         let length = DecoderOptions.blockLength
-        let context = min(
-            options.contextLength ?? min(configuration.contextLength, 32_768),
-            configuration.contextLength)
+        let context = options.served(of: configuration.contextLength)
         guard context > 0, options.sequencesMax > 0 else {
             throw LanguageError(
                 .invalidInput,
@@ -77,9 +75,11 @@ package final class EngineDecoderRunner: DecoderRunner {
                 "\(model.path): a block of the cache takes \(blockBytes) bytes, the limit is "
                     + "\(options.cacheByteCountMax)")
         }
-        return DecoderShape(
+        var shape = DecoderShape(
             vocabularySize: configuration.vocabularySize,
             contextLength: min(context, count * length), blockLength: length, blockCount: count)
+        shape.isCacheSmall = count * length < context
+        return shape
     }
 
     private static func makeCache(

@@ -23,15 +23,16 @@ final class BeamRequest: Sendable {
     private let cancellation: Cancellation
     private let state: Mutex<State>
 
+    /// - Parameter sequenceTokensMax: what a prompt and its answer may have together.
     init(
         _ prepared: PreparedGeneration, width: Int, text: LanguageText, thread: GenerationThread,
-        cancellation: Cancellation
+        sequenceTokensMax: Int, cancellation: Cancellation
     ) {
         self.prepared = prepared
         self.thread = thread
         self.cancellation = cancellation
         tokenizer = text.tokenizer
-        let room = text.contextLength - prepared.tokens.count - 1
+        let room = sequenceTokensMax - prepared.tokens.count
         state = Mutex(
             State(
                 search: BeamSearch(
@@ -43,19 +44,38 @@ final class BeamRequest: Sendable {
     }
 
     func start() throws(LanguageError) {
-        cancellation.onCancel { [self] in
-            for ticket in state.withLock({ $0.tickets }) { thread.cancel(ticket) }
+        // A search without a token to find: the prompt alone, which is scored or refused as any.
+        if state.withLock({ $0.search.isOver }) {
+            var plain = prepared
+            plain.options.beamWidth = nil
+            plain.options.tokensMax = 0
+            let ticket = try thread.submit(plain)
+            cancellation.onCancel { [thread] in thread.cancel(ticket) }
+            return
         }
-        try round()
+        cancellation.onCancel { [self] in cancelRound() }
+        do throws(LanguageError) {
+            try round(isFirst: true)
+        } catch {
+            cancelRound()
+            // Beams that are in line already must not be heard after the error.
+            if claim() { throw error }
+        }
     }
 
-    private func round() throws(LanguageError) {
+    private func cancelRound() {
+        for ticket in state.withLock({ $0.tickets }) { thread.cancel(ticket) }
+    }
+
+    private func round(isFirst: Bool = false) throws(LanguageError) {
         let beams = state.withLock { state in
             state.following = Array(repeating: [], count: state.search.open.count)
             state.left = state.search.open.count
             state.tickets = []
             return state.search.open.map(\.tokens)
         }
+        // Between two rounds there was nothing to cancel.
+        if cancellation.isCancelled { return finish(.cancelled) }
         var options = prepared.options
         options.tokensMax = 1
         options.tokensMin = 0
@@ -63,6 +83,7 @@ final class BeamRequest: Sendable {
         options.beamWidth = nil
         options.stops = []
         options.stopTokens = []
+        options.scoresPrompt = isFirst && prepared.options.scoresPrompt
         options.sampling = SamplingOptions()
         options.sampling.temperature = 0
         options.topLogProbabilities = 2 * state.withLock { $0.search.width }
@@ -73,12 +94,17 @@ final class BeamRequest: Sendable {
             let ticket = try thread.submit(request)
             state.withLock { $0.tickets.append(ticket) }
         }
+        // Who cancelled meanwhile may have seen some of the tickets only.
+        if cancellation.isCancelled { cancelRound() }
     }
 
     private func receive(_ index: Int, _ event: GenerationEvent) {
         switch event {
         case .started:
-            if state.withLock({ $0.usage == nil }) { prepared.receive(event) }
+            if state.withLock({ $0.usage == nil && !$0.isOver }) { prepared.receive(event) }
+        case .promptScored(let scores):
+            guard state.withLock({ !$0.isOver }) else { return }
+            prepared.receive(.promptScored(scores.map(trimmed)))
         case .delta(let delta):
             guard let score = delta.scores.first else { return }
             state.withLock { $0.following[index] = score.top }
@@ -86,9 +112,19 @@ final class BeamRequest: Sendable {
             guard case .finished(_, let reason, _) = event else { return }
             finish(reason)
         case .ended(let usage): ended(usage)
-        case .failed: if claim() { prepared.receive(event) }
-        default: break
+        case .failed:
+            guard claim() else { return }
+            cancelRound()
+            prepared.receive(event)
+        case .finished: break
         }
+    }
+
+    /// Without what only the search had to know.
+    private func trimmed(_ score: ScoredToken) -> ScoredToken {
+        var score = score
+        score.top = Array(score.top.prefix(prepared.options.topLogProbabilities ?? 0))
+        return score
     }
 
     private func claim() -> Bool {
@@ -112,7 +148,9 @@ final class BeamRequest: Sendable {
         do throws(LanguageError) {
             try round()
         } catch {
-            if claim() { prepared.receive(.failed(error)) }
+            guard claim() else { return }
+            cancelRound()
+            prepared.receive(.failed(error))
         }
     }
 
@@ -134,17 +172,12 @@ final class BeamRequest: Sendable {
             }
             text += detokenizer.finish()
             usage.completionTokens += beam.tokens.count
-            let top = prepared.options.topLogProbabilities
-            let scores = beam.scores.map { score in
-                var score = score
-                score.top = Array(score.top.prefix(top ?? 0))
-                return score
-            }
+            let isScored = prepared.options.topLogProbabilities != nil
             prepared.receive(
                 .delta(
                     GenerationDelta(
                         index: index, text: text, tokens: beam.tokens,
-                        scores: top == nil ? [] : scores)))
+                        scores: isScored ? beam.scores.map(trimmed) : [])))
             prepared.receive(
                 .finished(index: index, reason ?? (beam.isEnded ? .stop : .length), stop: nil))
         }

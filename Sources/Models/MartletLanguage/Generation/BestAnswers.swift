@@ -9,7 +9,7 @@ final class BestAnswers: Sendable {
         var delta: GenerationDelta
         var logProbability = 0.0
         var reason = FinishReason.length
-        var stop: String?
+        var stop: StopCause?
     }
 
     private let count: Int

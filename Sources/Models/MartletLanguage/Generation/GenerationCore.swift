@@ -75,6 +75,15 @@ package final class GenerationCore {
     }
 
     package var isIdle: Bool { scheduler.isIdle }
+
+    /// What was done so far and is held now.
+    package var load: GenerationLoad {
+        let counts = scheduler.counts
+        return GenerationLoad(
+            counts: counts, runningAdapters: adapters.names(of: counts.runningAdapters),
+            waitingAdapters: adapters.names(of: counts.waitingAdapters))
+    }
+
     package var requestCount: Int { requests.count }
 
     package func isRunning(_ id: RequestID) -> Bool { requests[id] != nil }
@@ -124,11 +133,16 @@ package final class GenerationCore {
         if let fault = request.options.fault {
             throw LanguageError(.invalidInput, "\(fault.field): \(fault.message)")
         }
-        if let token = request.tokens.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+        func check(_ name: String, _ tokens: some Sequence<Int32>) throws(LanguageError) {
+            guard let token = tokens.first(where: { $0 < 0 || $0 >= vocabularySize })
+            else { return }
             throw LanguageError(
                 .invalidInput,
-                "prompt: the token \(token) is not from 0 to \(vocabularySize - 1)")
+                "\(name): the token \(token) is not from 0 to \(vocabularySize - 1)")
         }
+        try check("prompt", request.tokens)
+        try check("logit_bias", request.options.sampling.logitBias.keys)
+        try check("stop_token_ids", request.options.stopTokens)
     }
 
     /// Ends a request at once; its last event is its end.
@@ -254,7 +268,7 @@ package final class GenerationCore {
         var tokens: [Int32] = []
         var scores: [ScoredToken] = []
         var text = ""
-        var ending: (reason: FinishReason, stop: String?)?
+        var ending: (reason: FinishReason, stop: StopCause?)?
         let room = scheduler.room(of: id)
         do throws(SamplingFailure) {
             choosing: for place in 0...draft.count {
@@ -382,14 +396,14 @@ package final class GenerationCore {
 
     /// Ends a sequence that the scheduler still has.
     private func finish(
-        _ id: SequenceID, _ reason: FinishReason, stop: String?, now: MonotonicInstant
+        _ id: SequenceID, _ reason: FinishReason, stop: StopCause?, now: MonotonicInstant
     ) {
         scheduler.finish(id)
         end(id, reason, stop: stop, now: now)
     }
 
     private func end(
-        _ id: SequenceID, _ reason: FinishReason, stop: String?, now: MonotonicInstant
+        _ id: SequenceID, _ reason: FinishReason, stop: StopCause?, now: MonotonicInstant
     ) {
         draftModel?.forget(id)
         held[id] = nil

@@ -22,7 +22,9 @@ public struct GenerationOptions: Sendable {
     /// Makes so many and answers the likeliest `samples` of them.
     public var bestOf: Int?
     /// Searches for the likeliest answers with so many beams, instead of drawing; bounded by
-    /// `tokensMax`, without stop texts or a format.
+    /// `tokensMax`, without stop texts or a format. Nothing is drawn, so that temperature and the
+    /// like and a repetition penalty change nothing; other penalties, biases and `tokensMin` are
+    /// refused.
     public var beamWidth: Int?
     /// The power of a text's length that a beam's score is divided by.
     public var lengthPenalty = 1.0
@@ -33,9 +35,9 @@ public struct GenerationOptions: Sendable {
     /// Higher goes first.
     public var priority = 0
     public var deadline: MonotonicInstant?
-    /// Whose share of the model it is charged to.
+    /// Whose share of the model it is charged to; at most 256 bytes.
     public var tenant = ""
-    /// Only requests of the same salt share cached prompts.
+    /// Only requests of the same salt share cached prompts; at most 256 bytes.
     public var cacheSalt = ""
     public var adapter = ""
 
@@ -46,6 +48,8 @@ public struct GenerationOptions: Sendable {
     static let beamWidthMax = topLogProbabilitiesMax / 2
     static let stopCountMax = 16
     static let stopBytesMax = 1024
+    /// Of names that are kept after their request.
+    static let nameBytesMax = 256
 
     /// What is wrong with the options; nil when nothing is.
     package var fault: (field: String, message: String)? {
@@ -54,15 +58,10 @@ public struct GenerationOptions: Sendable {
         if tokensMin < 0 { return ("min_tokens", "must not be negative") }
         if samples < 1 { return ("n", "must be at least 1") }
         if let bestOf, bestOf < samples { return ("best_of", "must be at least n") }
-        if let beamWidth {
-            let most = GenerationOptions.beamWidthMax
-            if !(1...most).contains(beamWidth) { return ("best_of", "must be from 1 to \(most)") }
-            if samples > beamWidth { return ("n", "must be at most the number of beams") }
-            if !stops.isEmpty { return ("stop", "is not supported with beam search") }
-            if !(-10...10).contains(lengthPenalty) {
-                return ("length_penalty", "must be from -10 to 10")
-            }
-        }
+        if let fault = beamFault { return fault }
+        let most = GenerationOptions.nameBytesMax
+        if tenant.utf8.count > most { return ("user", "has more than \(most) bytes") }
+        if cacheSalt.utf8.count > most { return ("cache_salt", "has more than \(most) bytes") }
         if stops.count > GenerationOptions.stopCountMax {
             return ("stop", "has more than \(GenerationOptions.stopCountMax) texts")
         }
@@ -79,6 +78,37 @@ public struct GenerationOptions: Sendable {
             )
         }
         return nil
+    }
+
+    private var beamFault: (field: String, message: String)? {
+        guard let beamWidth else { return nil }
+        let most = GenerationOptions.beamWidthMax
+        if !(1...most).contains(beamWidth) { return ("best_of", "must be from 1 to \(most)") }
+        if samples > beamWidth { return ("n", "must be at most the number of beams") }
+        if !(-10...10).contains(lengthPenalty) {
+            return ("length_penalty", "must be from -10 to 10")
+        }
+        let unsupported = [
+            ("stop", stops.isEmpty), ("min_tokens", tokensMin == 0),
+            ("logit_bias", sampling.logitBias.isEmpty),
+            ("frequency_penalty", sampling.frequencyPenalty == 0),
+            ("presence_penalty", sampling.presencePenalty == 0),
+        ]
+        for (field, isAbsent) in unsupported where !isAbsent {
+            return (field, "is not supported with beam search")
+        }
+        return nil
+    }
+}
+
+/// What of a request's stops ended an answer.
+public enum StopCause: Sendable, Hashable {
+    case text(String)
+    /// One of `GenerationOptions.stopTokens`.
+    case token(Int32)
+
+    public var text: String? {
+        if case .text(let text) = self { text } else { nil }
     }
 }
 
@@ -133,7 +163,7 @@ public enum GenerationEvent: Sendable {
     case started(promptTokens: Int, cachedTokens: Int)
     case promptScored([ScoredToken])
     case delta(GenerationDelta)
-    case finished(index: Int, FinishReason, stop: String?)
+    case finished(index: Int, FinishReason, stop: StopCause?)
     case ended(GenerationUsage)
     case failed(LanguageError)
 }

@@ -3,6 +3,22 @@
 
 internal import MartletTokenizers
 
+/// What a core has done so far, and holds now.
+package struct GenerationLoad: Sendable, Hashable {
+    package var counts = SchedulerCounts()
+    /// The names of adapters in use, in order.
+    package var runningAdapters: [String] = []
+    package var waitingAdapters: [String] = []
+
+    package init() {}
+
+    init(counts: SchedulerCounts, runningAdapters: [String], waitingAdapters: [String]) {
+        self.counts = counts
+        self.runningAdapters = runningAdapters
+        self.waitingAdapters = waitingAdapters
+    }
+}
+
 /// A request in a `GenerationCore`.
 struct RequestState {
     let prepared: PreparedGeneration
@@ -78,17 +94,15 @@ struct SampleState {
     /// - Returns: why the answer ends here, if it does.
     mutating func take(
         _ token: Int32, _ ends: Set<Int32>, text: inout String
-    ) -> (reason: FinishReason, stop: String?)? {
+    ) -> (reason: FinishReason, stop: StopCause?)? {
         sampler.accept(token)
         count += 1
         if !options.ignoresEnd, ends.contains(token) { return (.stop, nil) }
-        if options.stopTokens.contains(token) {
-            return (.stop, nil)
-        }
+        if options.stopTokens.contains(token) { return (.stop, .token(token)) }
         constraint?.accept(token)
         let found = stops.append(detokenizer.append(token))
         text += found.text
-        if let stop = found.stop { return (.stop, stop) }
+        if let stop = found.stop { return (.stop, .text(stop)) }
         if constraint?.isComplete == true { return (.stop, nil) }
         return nil
     }
@@ -101,8 +115,8 @@ struct SampleState {
     }
 
     /// The text that was held back, once nothing follows.
-    mutating func flush(_ stop: String?) -> String {
-        guard stop == nil else { return "" }
+    mutating func flush(_ stop: StopCause?) -> String {
+        guard stop?.text == nil else { return "" }
         let found = stops.append(detokenizer.finish())
         return found.text + (found.stop == nil ? stops.finish() : "")
     }
@@ -113,10 +127,11 @@ extension LanguageError {
         switch refusal {
         case .queueFull(let waiting):
             self.init(.overloaded, "\(waiting) requests wait already")
-        case .tooLong(let tokens, let most):
+        case .tooLong(let tokens, let most, let isCacheFull):
+            let limit = isCacheFull ? "the cache of keys and values" : "the model's context"
             self.init(
                 .contextExceeded,
-                "the prompt has \(tokens) tokens, the model's context takes at most \(most)")
+                "the prompt has \(tokens) tokens, \(limit) takes at most \(most)")
         case .tooManySamples(let most):
             self.init(.invalidInput, "n: at most \(most) answers to one prompt")
         case .empty: self.init(.invalidInput, "the prompt is empty")

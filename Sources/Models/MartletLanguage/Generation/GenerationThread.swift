@@ -49,7 +49,7 @@ final class GenerationThread: Sendable {
     ///   - onEnd: called when the thread has ended and the core's memory is free.
     init(
         core: sending GenerationCore, time: any TimeSource, waitingMax: Int,
-        observer: @escaping @Sendable (SchedulerCounts) -> Void,
+        observer: @escaping @Sendable (GenerationLoad) -> Void,
         onEnd: @escaping @Sendable () -> Void
     ) throws(LanguageError) {
         self.waitingMax = max(1, waitingMax)
@@ -131,7 +131,7 @@ final class GenerationThread: Sendable {
 
     private static func run(
         _ core: GenerationCore, _ monitor: Monitor, _ inbox: Inbox, _ time: any TimeSource,
-        _ observer: @Sendable (SchedulerCounts) -> Void
+        _ observer: @Sendable (GenerationLoad) -> Void
     ) {
         var tickets: [Ticket: GenerationCore.RequestID] = [:]
         while true {
@@ -152,9 +152,9 @@ final class GenerationThread: Sendable {
             monitor.unlock()
             for command in commands { apply(command, core, &tickets, time.now()) }
             _ = core.step(time: time)
-            let counts = core.scheduler.counts
-            monitor.withLock { inbox.counts = counts }
-            observer(counts)
+            let load = core.load
+            monitor.withLock { inbox.counts = load.counts }
+            observer(load)
             if core.isIdle {
                 tickets.removeAll(keepingCapacity: true)
             } else if tickets.count > 4 * core.requestCount + 64 {

@@ -14,7 +14,7 @@ extension LoadedDecoder {
     package static func open(
         _ path: String, options: DecoderOptions = DecoderOptions()
     ) throws -> sending LoadedDecoder {
-        let model = try DecoderModel(path: path)
+        let model = try DecoderModel(path: path, options: options)
         let runner = try model.load(options)
         let text =
             if let file = model.gguf {
@@ -30,7 +30,10 @@ extension LoadedDecoder {
         }
         var language = LoadedDecoder(
             runner: runner, text: text, memoryBytes: runner.session.memoryBytes)
-        if options.adaptersMax > 0 { language.configuration = runner.configuration }
+        if options.adaptersMax > 0 {
+            language.configuration = runner.configuration
+            language.adaptersMax = options.adaptersMax
+        }
         return language
     }
 }

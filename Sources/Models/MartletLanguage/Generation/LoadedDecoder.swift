@@ -10,8 +10,12 @@ package struct LoadedDecoder {
     package var runner: any DecoderRunner
     package var text: LanguageText
     package var memoryBytes: Int
+    /// Answers that are made at once.
+    package var runningMax = SchedulerPolicy().runningMax
     /// What adapters are checked against; nil where none can be loaded.
     package var configuration: DecoderConfiguration?
+    /// Adapters that may be loaded at a time.
+    package var adaptersMax = 0
     /// Adapters that it begins with, by name.
     package var adapters: [(name: String, file: AdapterFile)] = []
     /// Guesses for it.

@@ -14,6 +14,7 @@ package final class TextGenerator: Sendable {
     package let adapterFailure: LanguageError?
     private let formats: AnswerFormatCache
     private let thread: GenerationThread
+    private let sequenceTokensMax: Int
 
     /// Starts the thread.
     /// - Parameters:
@@ -21,7 +22,7 @@ package final class TextGenerator: Sendable {
     ///   - onEnd: called when the thread has ended and the decoder's memory is free.
     package init(
         _ decoder: sending LoadedDecoder, policy: SchedulerPolicy, time: any TimeSource,
-        observer: @escaping @Sendable (SchedulerCounts) -> Void = { _ in },
+        observer: @escaping @Sendable (GenerationLoad) -> Void = { _ in },
         onEnd: @escaping @Sendable () -> Void = {}
     ) throws(LanguageError) {
         text = decoder.text
@@ -29,6 +30,7 @@ package final class TextGenerator: Sendable {
         let core = GenerationCore(
             runner: decoder.runner, tokenizer: decoder.text.tokenizer,
             endTokens: decoder.text.endTokens, policy: policy, draftModel: decoder.draft)
+        sequenceTokensMax = core.scheduler.sequenceTokensMax
         var names: Set<String> = []
         var failure: LanguageError?
         for adapter in decoder.adapters {
@@ -106,7 +108,8 @@ package final class TextGenerator: Sendable {
     ) throws(LanguageError) {
         if let width = prepared.options.beamWidth {
             let search = BeamRequest(
-                prepared, width: width, text: text, thread: thread, cancellation: cancellation)
+                prepared, width: width, text: text, thread: thread,
+                sequenceTokensMax: sequenceTokensMax, cancellation: cancellation)
             return try search.start()
         }
         let ticket = try thread.submit(prepared)

@@ -36,7 +36,7 @@ struct PieceAssembly: Sendable {
         case .finished(let index, let reason, let stop):
             var piece = open.removeValue(forKey: index) ?? TextPiece(sample: index)
             piece.finishReason = reason
-            piece.stop = stop
+            piece.stop = stop?.text
             last = piece
         case .ended(let usage): end(TextPiece(sample: 0), usage)
         case .failed(let error):

@@ -15,6 +15,8 @@ package struct GGUFExport {
         package var byteCount = 0
         /// Tensors by the type they got.
         package var types: [String: Int] = [:]
+        /// Matrices whose rows are no whole blocks of the wanted type, and got another.
+        package var unfitting = 0
     }
 
     private let folder: String
@@ -64,6 +66,7 @@ package struct GGUFExport {
         var name: String
         var stored: StoredTensor
         var type: String
+        var isUnfitting: Bool
         /// Heads whose halves are interleaved, as llama.cpp stores Llama's queries and keys.
         var heads = 0
     }
@@ -82,13 +85,14 @@ package struct GGUFExport {
                     != nil
             else { throw LanguageError(.internal, "'\(entry.name)': no type fits") }
             summary.types[entry.type, default: 0] += 1
+            if entry.isUnfitting { summary.unfitting += 1 }
         }
         let factors = rotaryFactors()
         if let factors {
             _ = writer.addTensor(
                 "rope_freqs.weight", type: .float32, dimensions: [factors.count])
         }
-        var file = try FileReplacement(path: path)
+        var file = try FileReplacement(path: path, isPrivate: false)
         func append(_ bytes: [UInt8]) throws {
             try unsafe bytes.withUnsafeBytes { try unsafe file.append($0) }
         }
@@ -170,9 +174,11 @@ package struct GGUFExport {
                     part, layer: layer, suffix: suffix, isBias ? [dimensions[0]] : dimensions)
                 guard let found else { continue }
                 let name = (layer.map { "blk.\($0)." } ?? "") + part.ggufName + "." + suffix
+                let choice = type(part, found.dimensions)
                 entries.append(
                     Entry(
-                        name: name, stored: found, type: type(part, found.dimensions),
+                        name: name, stored: found, type: choice.name,
+                        isUnfitting: choice.isUnfitting,
                         heads: architecture == "llama" ? heads : 0))
             }
         }
@@ -203,14 +209,17 @@ package struct GGUFExport {
 
     /// The wanted type where rows are whole blocks of it; vectors stay as they are, and the table
     /// and the head of a 4-bit file get more bits.
-    private func type(_ part: DecoderPart, _ dimensions: [Int]) -> String {
-        guard dimensions.count == 2 else { return "F32" }
+    private func type(
+        _ part: DecoderPart, _ dimensions: [Int]
+    ) -> (name: String, isUnfitting: Bool) {
+        guard dimensions.count == 2 else { return ("F32", false) }
         var type = wanted
         let isEnd = part == .embedding || part == .head
         if isEnd, type.hasPrefix("Q4") || type.hasPrefix("Q5") { type = "Q6_K" }
+        let chosen = type
         if type.hasSuffix("_K"), dimensions[1] % 256 != 0 { type = "Q8_0" }
         if type.hasPrefix("Q"), dimensions[1] % 32 != 0 { type = "F16" }
-        return type
+        return (type, type != chosen)
     }
 
     /// Hands out an entry's bytes, a row at a time.

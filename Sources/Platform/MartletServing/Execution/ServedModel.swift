@@ -69,6 +69,9 @@ package protocol ModelExecutor: AnyObject, Sendable {
     ) -> Bool
     /// What a language model makes of text; nil for other models.
     var language: LanguageText? { get }
+    /// Runs `work` on a thread that reads prompts.
+    /// - Returns: false when too much waits there already, or where there is none.
+    func prepare(_ work: @escaping @Sendable () -> Void) -> Bool
 
     /// Takes no more requests; `onDrained` runs, once, when the last one inside is answered.
     func close(onDrained: @escaping @Sendable () -> Void)
@@ -87,6 +90,8 @@ extension ModelExecutor {
     package func unloadAdapter(_ name: String) -> Bool { false }
 
     package var language: LanguageText? { nil }
+
+    package func prepare(_ work: @escaping @Sendable () -> Void) -> Bool { false }
 
     package func generate(
         _ request: GenerationRequest, cancellation: Cancellation,

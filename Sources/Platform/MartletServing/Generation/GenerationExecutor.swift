@@ -33,7 +33,8 @@ package final class GenerationExecutor: ModelExecutor {
         self.time = time
         configuration = language.configuration
         let metrics = GenerationMetrics(
-            model: model, version: version, shape: language.runner.shape)
+            model: model, version: version, shape: language.runner.shape,
+            adaptersMax: language.configuration == nil ? 0 : language.adaptersMax)
         self.metrics = metrics
         do throws(LanguageError) {
             generator = try TextGenerator(language, policy: policy, time: time) {
@@ -88,6 +89,8 @@ package final class GenerationExecutor: ModelExecutor {
         if !isTaken { watch.fail(overloaded) }
         return true
     }
+
+    package func prepare(_ work: @escaping @Sendable () -> Void) -> Bool { workers.submit(work) }
 
     private var overloaded: ServingError {
         ServingError(

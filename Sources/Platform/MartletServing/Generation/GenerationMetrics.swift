@@ -30,11 +30,26 @@ final class GenerationMetrics: Sendable {
     private let genFirstToken: Metrics.Timer
     private let genPerToken: Metrics.Timer
     private let genRequest: Metrics.Timer
-    /// What of the scheduler's totals has been counted.
-    private let counted = Mutex(SchedulerCounts())
+    private let iterationTokens: Recorder
+    private let drafts: Counter
+    private let draftedTokens: Counter
+    private let acceptedTokens: Counter
+    private let labels: [(String, String)]
+    private let adaptersMax: Int
 
-    init(model: String, version: String, shape: DecoderShape) {
+    private struct Counted {
+        /// What of the totals has been counted.
+        var load = GenerationLoad()
+        /// Says which adapters are in use; nil where there are none.
+        var adapters: Gauge?
+    }
+    private let counted = Mutex(Counted())
+
+    /// - Parameter adaptersMax: adapters that may be loaded at a time; 0 where there are none.
+    init(model: String, version: String, shape: DecoderShape, adaptersMax: Int) {
         let labels = [("model_name", model), ("engine", version)]
+        self.labels = labels
+        self.adaptersMax = adaptersMax
         let cache = [
             ("block_size", String(shape.blockLength)), ("num_gpu_blocks", String(shape.blockCount)),
         ]
@@ -74,6 +89,11 @@ final class GenerationMetrics: Sendable {
             label: "vllm:request_prompt_tokens", dimensions: labels, aggregate: true)
         answerSize = Recorder(
             label: "vllm:request_generation_tokens", dimensions: labels, aggregate: true)
+        iterationTokens = Recorder(
+            label: "vllm:iteration_tokens_total", dimensions: labels, aggregate: true)
+        drafts = vllm("spec_decode_num_drafts_total")
+        draftedTokens = vllm("spec_decode_num_draft_tokens_total")
+        acceptedTokens = vllm("spec_decode_num_accepted_tokens_total")
         let named = [("gen_ai_request_model", model), ("gen_ai_provider_name", "martlet")]
         func gen(_ name: String) -> Metrics.Timer {
             Metrics.Timer(label: "gen_ai_server_\(name)_seconds", dimensions: named)
@@ -81,13 +101,36 @@ final class GenerationMetrics: Sendable {
         genFirstToken = gen("time_to_first_token")
         genPerToken = gen("time_per_output_token")
         genRequest = gen("request_duration")
+        if adaptersMax > 0 { counted.withLock { $0.adapters = adapterGauge(GenerationLoad()) } }
+    }
+
+    /// `vllm:lora_requests_info`: what is in use stands in its labels, and when that began is its
+    /// value. One series at a time: the last is destroyed.
+    private func adapterGauge(_ load: GenerationLoad) -> Gauge {
+        let gauge = Gauge(
+            label: "vllm:lora_requests_info",
+            dimensions: labels + [
+                ("max_lora", String(adaptersMax)),
+                ("running_lora_adapters", load.runningAdapters.joined(separator: ",")),
+                ("waiting_lora_adapters", load.waitingAdapters.joined(separator: ",")),
+            ])
+        gauge.record(Double(wallMilliseconds()) / 1000)
+        return gauge
     }
 
     /// After each step.
-    func stepped(_ counts: SchedulerCounts) {
+    func stepped(_ load: GenerationLoad) {
+        let counts = load.counts
         let before = counted.withLock { known -> SchedulerCounts in
-            defer { known = counts }
-            return known
+            defer { known.load = load }
+            if let old = known.adapters,
+                known.load.runningAdapters != load.runningAdapters
+                    || known.load.waitingAdapters != load.waitingAdapters
+            {
+                old.destroy()
+                known.adapters = adapterGauge(load)
+            }
+            return known.load.counts
         }
         if counts.running != before.running { running.record(counts.running) }
         if counts.waiting != before.waiting { waiting.record(counts.waiting) }
@@ -103,6 +146,13 @@ final class GenerationMetrics: Sendable {
         add(prefixQueries, \.prefixQueries)
         add(prefixHits, \.prefixHits)
         add(preemptions, \.preemptions)
+        add(drafts, \.drafts)
+        add(draftedTokens, \.draftedTokens)
+        add(acceptedTokens, \.acceptedTokens)
+        let tokens =
+            counts.promptTokens - before.promptTokens + counts.generatedTokens
+            - before.generatedTokens
+        if tokens > 0 { iterationTokens.record(Int64(tokens)) }
     }
 
     func firstToken(nanoseconds: Int64) {

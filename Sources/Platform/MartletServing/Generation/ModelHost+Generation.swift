@@ -19,6 +19,12 @@ extension ModelHost {
         throw ServingError(.unsupported, "model '\(model)' is no language model")
     }
 
+    public func withLanguage(
+        model: String, _ body: @escaping @Sendable (Result<LanguageText, ServingError>) -> Void
+    ) {
+        body(.failure(ServingError(.unsupported, "model '\(model)' is no language model")))
+    }
+
     public func loadAdapter(_ name: String, folder: String, model: String?) async throws {
         throw ServingError(.unsupported, "adapters are not supported")
     }

@@ -35,6 +35,10 @@ extension ModelLoader {
         /// What keys and values are kept as, and the most memory for them.
         package var cacheType = DecoderOptions.CacheType.float16
         package var cacheByteCountMax = 1 << 30
+        /// The most tokens of a prompt and its answer together; nil: as the model says.
+        package var contextLength: Int?
+        /// Answers that are made at once; further requests wait.
+        package var runningMax = SchedulerPolicy().runningMax
 
         package init() {}
     }
@@ -46,7 +50,15 @@ extension ModelLoader {
             decoder.cacheType = extras.cacheType
             decoder.cacheByteCountMax = extras.cacheByteCountMax
             decoder.adaptersMax = max(extras.adaptersMax, extras.adapters.count)
+            decoder.contextLength = extras.contextLength
+            decoder.sequencesMax = extras.runningMax
             var language = try LoadedDecoder.open(path, options: decoder)
+            language.runningMax = extras.runningMax
+            if let wanted = extras.contextLength, wanted > language.text.contextLength {
+                options.note?(
+                    "model '\(path)': the context is \(language.text.contextLength) tokens, less "
+                        + "than the \(wanted) that were asked for")
+            }
             if let configuration = language.configuration {
                 for (name, folder) in extras.adapters {
                     do {
@@ -83,9 +95,11 @@ extension ModelLoader {
         statistics.setMemory(bytes: language.memoryBytes)
         var configuration = configuration
         configuration.platform = "martlet"
+        var policy = SchedulerPolicy()
+        policy.runningMax = language.runningMax
         let executor = try GenerationExecutor(
             model: candidate.name, version: number, language: language,
-            policy: SchedulerPolicy(), workers: workers, statistics: statistics, time: time,
+            policy: policy, workers: workers, statistics: statistics, time: time,
             tracing: tracing)
         return ServedModel(
             name: candidate.name, version: number, configuration: configuration,

@@ -18,14 +18,17 @@ package final class ModelTable: Sendable {
     }
 
     package let entries: [String: Entry]
+    /// Further names, and whose they are.
+    package let otherNames: [String: String]
 
-    package init(entries: [String: Entry] = [:]) {
+    package init(entries: [String: Entry] = [:], otherNames: [String: String] = [:]) {
         self.entries = entries
+        self.otherNames = otherNames
     }
 
     /// - Throws: `.notFound` for an unknown model or version.
     package func find(_ name: String, version: String?) throws(ServingError) -> ServedModel {
-        guard let entry = entries[name] else {
+        guard let entry = entries[name] ?? otherNames[name].flatMap({ entries[$0] }) else {
             throw ServingError(.notFound, "Request for unknown model: '\(name)' is not found")
         }
         let found =
@@ -67,15 +70,17 @@ package final class ModelTable: Sendable {
     func replacing(_ name: String, with versions: [ServedModel]) -> ModelTable {
         var entries = entries
         entries[name] = versions.isEmpty ? nil : Entry(versions: versions)
-        return ModelTable(entries: entries)
+        return ModelTable(entries: entries, otherNames: otherNames)
     }
 }
 
 /// The current table. Readers hold the lock for one retain; a change holds it for one store.
 package final class ModelTableReference: Sendable {
-    private let table = Mutex(ModelTable())
+    private let table: Mutex<ModelTable>
 
-    package init() {}
+    package init(otherNames: [String: String] = [:]) {
+        table = Mutex(ModelTable(otherNames: otherNames))
+    }
 
     package var current: ModelTable { table.withLock { $0 } }
 

@@ -35,6 +35,8 @@ public struct ModelSummary: Sendable, Hashable {
     public var createdSeconds: Int64
     /// The model that an adapter belongs to; nil for models.
     public var parent: String?
+    /// The model that this is a further name of; nil for models.
+    public var standsFor: String?
 
     public init(
         name: String, versions: [String], capabilities: Capabilities, createdSeconds: Int64

@@ -55,7 +55,7 @@ final class MessagesAnswer: Sendable {
             state.withLock { state in
                 emit(state.parser.finish(), &state)
                 state.reason = reason
-                state.stop = stop
+                state.stop = stop?.text
             }
         case .success(.ended(let usage)): end(usage)
         case .success(.failed(let error)): fail(ServingError(failure: error))

@@ -30,22 +30,21 @@ public struct MessagesRoutes: Sendable {
             }
         }
         router.on(.post, "/v1/messages/count_tokens") { request, responder in
-            do {
-                let (fields, language) = try GenerationRoutes.open(request, host)
+            GenerationRoutes.reading(
+                request, responder, host, failure: { .anthropic($0) }
+            ) { fields, language in
                 guard
                     case .chat(let chat) = try MessagesCoding.decode(
                         fields, language, context: request.context, countsOnly: true
                     ).0.prompt
-                else { return }
+                else { throw EmbeddingCoding.missing("messages") }
                 let text = try language.render(chat, wallSeconds: 0)
                 var writer = JSONWriter()
                 writer.beginObject()
                 writer.key("input_tokens")
                 writer.integer(try language.tokens(text, addsSpecialTokens: false).count)
                 writer.endObject()
-                responder.complete(.json(writer.bytes))
-            } catch {
-                responder.complete(.anthropic(error))
+                return .json(writer.bytes)
             }
         }
     }

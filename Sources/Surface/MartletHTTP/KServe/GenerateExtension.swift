@@ -28,6 +28,7 @@ enum GenerateExtension {
     private static func failure(_ error: any Error) -> HTTPResponse {
         switch error {
         case let error as ServingError: .kserve(error)
+        case let error as LanguageError: .kserve(ServingError(failure: error))
         case let error as OpenAIError: .error(error.message, status: error.status)
         default: .error("\(error)", status: 400)
         }
@@ -47,16 +48,20 @@ enum GenerateExtension {
         for (name, value) in fields.value("parameters")?.objectValue ?? JSONObject() {
             members[name] = value
         }
-        var options = try GenerationFields(members).options(language.sampling)
+        let wishes = GenerationFields(members)
+        var options = try wishes.options(language.sampling)
         if options.tokensMax == nil { options.tokensMax = 16 }
         options.samples = 1
+        var generation = GenerationRequest(
+            model: model, prompt: .text(prompt), options: options, format: try wishes.format(),
+            context: request.context)
+        if wishes.value("add_special_tokens") != nil {
+            generation.addsSpecialTokens = try wishes.flag("add_special_tokens")
+        }
+        generation.truncatesPromptTo = try wishes.integer("truncate_prompt_tokens")
         let state = Collector(
             model: model, version: request.parameter("version") ?? "1", responder, isStream)
-        host.generate(
-            GenerationRequest(
-                model: model, prompt: .text(prompt), options: options, context: request.context),
-            cancellation: request.cancellation
-        ) { state.receive($0) }
+        host.generate(generation, cancellation: request.cancellation) { state.receive($0) }
     }
 
     private final class Collector: Sendable {

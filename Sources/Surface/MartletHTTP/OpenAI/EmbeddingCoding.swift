@@ -16,6 +16,7 @@ enum EmbeddingCoding {
     private static let inputCountMax = 2_048
     private static let tokenCountMax = 1 << 20
 
+    /// - Returns: the request, without a model's name where it has none.
     static func decode(
         _ body: HTTPBody, context: ServiceContext
     ) throws -> (EmbeddingRequest, Encoding) {
@@ -53,13 +54,12 @@ enum EmbeddingCoding {
             }
         }
         try scanner.finish()
-        guard let model, !model.isEmpty else { throw missing("model") }
         guard let inputs else { throw missing("input") }
         if let dimensions, dimensions < 1 {
             throw OpenAIError.invalid("dimensions must be at least 1", parameter: "dimensions")
         }
         let decoded = EmbeddingRequest(
-            model: model, inputs: inputs, dimensions: dimensions, context: context)
+            model: model ?? "", inputs: inputs, dimensions: dimensions, context: context)
         return (decoded, encoding)
     }
 

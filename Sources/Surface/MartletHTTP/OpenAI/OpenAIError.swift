@@ -35,6 +35,7 @@ extension HTTPResponse {
         case let error as JSONError:
             return openAI(
                 .invalid("the request is not valid JSON: \(error.message)", parameter: nil))
+        case let error as LanguageError: return openAI(ServingError(failure: error))
         case let error as ServingError:
             var translated = OpenAIError(status: error.httpStatus, message: error.message)
             switch error.code {

@@ -17,6 +17,7 @@ public struct OpenAIRoutes: Sendable {
     public func add(to router: inout Router) {
         let host = host
         let tracing = RequestTracing()
+        OpenAIRoutes.addHealth(to: &router, host)
         router.on(.get, "/v1/models") { _, responder in
             responder.complete(.json(OpenAIRoutes.encode(host.models())))
         }
@@ -36,6 +37,21 @@ public struct OpenAIRoutes: Sendable {
         }
         router.on(.post, "/v1/rerank") { request, responder in
             OpenAIRoutes.rerank(request, responder, host, tracing)
+        }
+    }
+
+    // MARK: Health
+
+    /// As vLLM answers them, for whatever watches such servers: `/ping` is SageMaker's.
+    private static func addHealth(to router: inout Router, _ host: any ModelHost) {
+        for (method, path) in [(HTTPMethod.get, "/health"), (.get, "/ping"), (.post, "/ping")] {
+            router.on(method, path) { _, responder in
+                responder.complete(.empty(host.isReady ? 200 : 503))
+            }
+        }
+        router.on(.get, "/version") { _, responder in
+            let value: JSONValue = ["version": .string(host.serverMetadata.version)]
+            responder.complete(.json(value.serialized()))
         }
     }
 
@@ -66,7 +82,7 @@ public struct OpenAIRoutes: Sendable {
         writer.string("martlet")
         // vLLM's members, by which clients tell adapters from models.
         writer.key("root")
-        writer.string(model.parent ?? model.name)
+        writer.string(model.parent ?? model.standsFor ?? model.name)
         writer.key("parent")
         writer.optional(model.parent)
         writer.endObject()
@@ -80,7 +96,10 @@ public struct OpenAIRoutes: Sendable {
     ) {
         do {
             let (decoded, encoding) = try tracing.withSpan("decode", request.context) {
-                try EmbeddingCoding.decode(request.body, context: request.context)
+                var (decoded, encoding) = try EmbeddingCoding.decode(
+                    request.body, context: request.context)
+                if decoded.model.isEmpty { decoded.model = try host.onlyModel(.embedding) }
+                return (decoded, encoding)
             }
             let context = request.context
             host.submit(decoded, cancellation: request.cancellation) { result in
@@ -105,7 +124,10 @@ public struct OpenAIRoutes: Sendable {
     ) {
         do {
             let (decoded, wish) = try tracing.withSpan("decode", request.context) {
-                try RerankCoding.decode(request.body, context: request.context)
+                var (decoded, wish) = try RerankCoding.decode(
+                    request.body, context: request.context)
+                if decoded.model.isEmpty { decoded.model = try host.onlyModel(.reranking) }
+                return (decoded, wish)
             }
             let context = request.context
             let documents = decoded.documents
@@ -123,5 +145,17 @@ public struct OpenAIRoutes: Sendable {
         } catch {
             responder.complete(.openAI(error))
         }
+    }
+}
+
+extension ModelHost {
+    /// The model that a request without a name means: the only one that can do this.
+    /// - Throws: `OpenAIError` where there are several, or none.
+    func onlyModel(_ capability: ModelSummary.Capabilities) throws(OpenAIError) -> String {
+        let able = models().filter {
+            $0.capabilities.contains(capability) && $0.parent == nil && $0.standsFor == nil
+        }
+        guard able.count == 1 else { throw EmbeddingCoding.missing("model") }
+        return able[0].name
     }
 }

@@ -15,6 +15,7 @@ enum RerankCoding {
 
     private static let documentCountMax = 1_024
 
+    /// - Returns: the request, without a model's name where it has none.
     static func decode(
         _ body: HTTPBody, context: ServiceContext
     ) throws -> (RerankRequest, Wish) {
@@ -50,7 +51,6 @@ enum RerankCoding {
             }
         }
         try scanner.finish()
-        guard let model, !model.isEmpty else { throw EmbeddingCoding.missing("model") }
         guard let query else { throw EmbeddingCoding.missing("query") }
         guard let documents, !documents.isEmpty else {
             throw EmbeddingCoding.missing("documents")
@@ -59,7 +59,7 @@ enum RerankCoding {
             throw OpenAIError.invalid("top_n must be at least 1", parameter: "top_n")
         }
         let decoded = RerankRequest(
-            model: model, query: query, documents: documents, context: context)
+            model: model ?? "", query: query, documents: documents, context: context)
         return (decoded, wish)
     }
 

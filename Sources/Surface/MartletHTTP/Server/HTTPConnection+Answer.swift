@@ -37,8 +37,9 @@ extension HTTPConnection {
     /// Answers what cannot be understood, and closes: where the next request begins is unknown.
     func refuse(_ error: WireError) {
         guard exchange == nil else { return abort() }
+        // What is wrong with a body comes after a head that tells whose form the answer has.
         let response =
-            error.status == 503
+            error.status == 503 || error.status == 413
             ? HTTPResponse.failure(error, parser.head)
             : HTTPResponse.error(error.message, status: error.status)
         var answer = Outgoing(

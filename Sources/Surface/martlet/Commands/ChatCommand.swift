@@ -62,14 +62,20 @@ struct ChatCommand: AsyncParsableCommand {
             if isTerminal { Self.write("> ") }
             guard let line = readLine(), !line.isEmpty else { return }
             chat.messages.append(["role": "user", "content": .string(line)])
-            let answer = try self.answer(chat, text, core)
-            chat.messages.append(["role": "assistant", "content": .string(answer)])
+            do {
+                let answer = try self.answer(&chat, text, core)
+                chat.messages.append(["role": "assistant", "content": .string(answer)])
+            } catch let error as LanguageError where error.code == .contextExceeded {
+                // The message alone is too long: the conversation goes on without it.
+                chat.messages.removeLast()
+                Self.write("(\(error.message))\n")
+            }
         }
     }
 
     /// Writes the answer as it comes.
     private func answer(
-        _ chat: ChatPrompt, _ text: LanguageText, _ core: GenerationCore
+        _ chat: inout ChatPrompt, _ text: LanguageText, _ core: GenerationCore
     ) throws -> String {
         var options = GenerationOptions()
         options.sampling = text.sampling
@@ -78,16 +84,24 @@ struct ChatCommand: AsyncParsableCommand {
         options.sampling.seed = seed
         // A model without a template goes on with what it reads.
         let hasTemplate = text.templates[""] != nil
-        let prompt =
-            hasTemplate
-            ? try text.render(chat, wallSeconds: Int64(time(nil)))
-            : chat.messages.last?["content"]?.stringValue ?? ""
+        let most = core.scheduler.sequenceTokensMax - 1
+        var tokens: [Int32]
+        if hasTemplate {
+            let fitting = try text.fit(&chat, tokensMax: most, wallSeconds: Int64(time(nil)))
+            tokens = fitting.tokens
+            if fitting.droppedCount > 0 {
+                Self.write("(the oldest \(fitting.droppedCount) messages are forgotten)\n")
+            }
+        } else {
+            tokens = try text.tokens(
+                chat.messages.last?["content"]?.stringValue ?? "", addsSpecialTokens: true)
+            tokens.removeFirst(max(0, tokens.count - most))
+        }
         let collected = Collected()
         _ = try core.submit(
-            PreparedGeneration(
-                tokens: try text.tokens(prompt, addsSpecialTokens: !hasTemplate),
-                options: options, continuesText: !hasTemplate
-            ) { collected.take($0) }, now: SystemTime().now())
+            PreparedGeneration(tokens: tokens, options: options, continuesText: !hasTemplate) {
+                collected.take($0)
+            }, now: SystemTime().now())
         while core.step(time: SystemTime()) {}
         Self.write("\n")
         if let failure = collected.failure { throw failure }

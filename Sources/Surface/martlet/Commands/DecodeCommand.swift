@@ -59,6 +59,9 @@ struct DecodeCommand: AsyncParsableCommand {
     @Option(help: "Measurements; the best and the median are printed.")
     var repeats = 3
 
+    @Option(help: "The most tokens of a prompt and its answer (as the model says, at most 32768).")
+    var maxModelLen: Int?
+
     @Flag(help: "Print where the time goes.")
     var profile = false
 
@@ -74,13 +77,13 @@ struct DecodeCommand: AsyncParsableCommand {
             prompt <= 1 << 20, generate <= 1 << 20, sequences <= 4096, chunk <= 1 << 14
         else { throw ValidationError("an option is out of range") }
         let start = DecoderBench.seconds()
-        let decoder = try DecoderModel(path: model)
         var options = DecoderOptions(
-            precision: precision, cacheType: cache, sequencesMax: max(sequences, 1),
+            precision: precision, cacheType: cache, contextLength: maxModelLen,
+            sequencesMax: max(sequences, 1),
             threads: threads == 0 ? nil : threads)
         options.planCache = try PlanCacheSetting.options(planCache)
         options.note = MeasureOptions.note
-        let runner = try decoder.load(options)
+        let runner = try DecoderModel(path: model, options: options).load(options)
         let loaded = DecoderBench.seconds() - start
         if bench {
             let bench = DecoderBench(runner: runner, chunk: chunk)

@@ -3,6 +3,7 @@
 
 internal import ArgumentParser
 internal import MartletEngine
+internal import MartletLanguage
 internal import MartletTensor
 
 /// `martlet inspect MODEL`: what a model takes, gives, is made of, and needs.
@@ -18,7 +19,7 @@ struct InspectCommand: AsyncParsableCommand {
               martlet inspect model.onnx --shape image=1x3x640x640
             """)
 
-    @Argument(help: "An ONNX file, a Hugging Face folder, or a model's folder.")
+    @Argument(help: "An ONNX or GGUF file, a Hugging Face folder, or a model's folder.")
     var model: String
 
     @Option(help: "NAME=1x3x224x224: plan memory for this shape (varying dimensions are 1).")
@@ -40,6 +41,10 @@ struct InspectCommand: AsyncParsableCommand {
     }
 
     private func show() throws -> Bool {
+        if LoadedDecoder.isLanguageModel(model) {
+            print(try DecoderDescription(path: model).text)
+            return false
+        }
         let source = try ModelOpener.source(model)
         var options = Calibration.options(
             EngineOptions(precision: precision), given: calibrate, model: model)

@@ -31,6 +31,11 @@ struct QuantizeCommand: AsyncParsableCommand {
             let types = summary.types.sorted { $0.key < $1.key }
                 .map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             print("\(command.file): \(summary.byteCount) bytes, tensors: \(types)")
+            if summary.unfitting > 0 {
+                print(
+                    "\(summary.unfitting) matrices have rows that are no whole blocks: they are "
+                        + "kept in more bits than \(command.type.uppercased()) has")
+            }
         }
     }
 }

@@ -11,14 +11,16 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Load models and serve them over HTTP and gRPC.",
         discussion: """
-            PATH is an ONNX file, a Hugging Face folder, or a model repository in Triton's layout. \
-            Several may be given.
+            PATH is an ONNX file, a GGUF file, a Hugging Face folder (an encoder or a language \
+            model), or a model repository in Triton's layout. Several may be given.
 
               martlet serve model.onnx
               martlet serve all-MiniLM-L6-v2 Examples/models/digits
+              martlet serve qwen.gguf --max-model-len 8192 --served-model-name qwen
               martlet serve repository --model-control-mode poll
 
-            Then, on port 8000:  /v2/models (Open Inference Protocol), /v1/embeddings (OpenAI), \
+            Then, on port 8000:  /v2/models (Open Inference Protocol), /v1/embeddings, \
+            /v1/chat/completions and /v1/responses (OpenAI), /v1/messages (Anthropic), \
             /metrics (Prometheus).  On port 8001: gRPC.
 
             Every flag is also a key of martlet.yaml and an environment variable: see \
@@ -67,6 +69,17 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(help: "Keep compiled models: off (default), on, or a folder.")
     var planCache: String?
+
+    @Option(help: "The most tokens of a prompt and its answer (as the model says, at most 32768).")
+    var maxModelLen: Int?
+
+    @Option(help: "Answers of a decoder that are made at once (64); further requests wait.")
+    var maxNumSeqs: Int?
+
+    @Option(
+        name: .customLong("served-model-name"), parsing: .upToNextOption,
+        help: "What the one model of PATH is called: its name, and further ones.")
+    var servedNames: [String] = []
 
     @Option(help: "A smaller decoder of the same tokens that guesses for the others.")
     var draftModel: String?
@@ -132,6 +145,9 @@ struct ServeCommand: AsyncParsableCommand {
             ("server.tls_certificate", tlsCertificate), ("server.tls_key", tlsKey),
             ("engine.name", engine?.rawValue), ("engine.threads", threads.map(String.init)),
             ("engine.precision", precision?.rawValue), ("engine.plan_cache", planCache),
+            ("models.served_names", servedNames.isEmpty ? nil : servedNames.joined(separator: ",")),
+            ("language.max_model_len", maxModelLen.map(String.init)),
+            ("language.max_num_seqs", maxNumSeqs.map(String.init)),
             ("language.draft_model", draftModel),
             ("language.adapters", adapters.isEmpty ? nil : adapters.joined(separator: ",")),
             ("language.kv_cache_dtype", kvCacheDtype),

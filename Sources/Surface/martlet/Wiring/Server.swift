@@ -105,6 +105,7 @@ struct Server {
                 path: $0.path, name: $0.name, pipeline: $0.pipeline,
                 engine: $0.engine)
         }
+        try nameModels(&options)
         options.controlMode =
             ServingOptions.ControlMode(rawValue: settings.text("models.control_mode")) ?? .none
         options.startupModels = settings.list("models.load")
@@ -125,9 +126,27 @@ struct Server {
         return options
     }
 
+    /// Gives the one model of the command line its names.
+    private func nameModels(_ options: inout ServingOptions) throws {
+        let names = settings.list("models.served_names")
+        guard let name = names.first else { return }
+        guard options.entries.count == 1 else {
+            throw CommandFailure(
+                "models.served_names: names are for one model, \(options.entries.count) are served")
+        }
+        guard Set(names).count == names.count, !names.contains("") else {
+            throw CommandFailure("models.served_names: a name is empty or there twice")
+        }
+        options.entries[0].name = name
+        for other in names.dropFirst() { options.otherNames[other] = name }
+    }
+
     private func languageExtras() throws -> ModelLoader.LanguageExtras {
         var extras = ModelLoader.LanguageExtras()
         extras.draftPath = settings.text("language.draft_model")
+        let contextLength = settings.number("language.max_model_len")
+        extras.contextLength = contextLength > 0 ? contextLength : nil
+        extras.runningMax = settings.number("language.max_num_seqs")
         extras.adaptersMax = settings.number("language.adapters_max")
         extras.cacheType =
             DecoderOptions.CacheType(rawValue: settings.text("language.kv_cache_dtype"))

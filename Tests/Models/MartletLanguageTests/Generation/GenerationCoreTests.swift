@@ -31,6 +31,10 @@ final class Hearing: Sendable {
         for case .finished(index, let reason, _) in events { return reason }
         return nil
     }
+    var stop: StopCause? {
+        for case .finished(_, _, let stop) in events { return stop }
+        return nil
+    }
     var usage: GenerationUsage? {
         if case .ended(let usage)? = events.last { usage } else { nil }
     }
@@ -139,6 +143,49 @@ struct GenerationCoreTests {
         tiny.run()
         #expect(other.usage?.cachedTokens == 0)
         #expect(other.tokens() == second.tokens())
+    }
+
+    @Test("what is kept of a request after it is bounded: long names are refused, others share")
+    func names() throws {
+        let tiny = try TinyCore()
+        let long = String(repeating: "ü", count: 128)
+        _ = try tiny.submit("abc") { ($0.tenant, $0.cacheSalt) = (long, long) }
+        for isTenant in [true, false] {
+            let error = #expect(throws: LanguageError.self) {
+                _ = try tiny.submit("abc") {
+                    if isTenant { $0.tenant = long + "x" } else { $0.cacheSalt = long + "x" }
+                }
+            }
+            #expect(error?.code == .invalidInput)
+            #expect(error?.message.hasPrefix(isTenant ? "user" : "cache_salt") == true)
+        }
+        tiny.run()
+    }
+
+    @Test("biases and stops of tokens that are none are refused; tiny penalties too")
+    func strangeTokens() throws {
+        let tiny = try TinyCore()
+        let size = Int32(TinyTokenizer.vocabularySize)
+        _ = try tiny.submit("abc") { $0.sampling.logitBias = [size - 1: 1] }
+        let changes: [(String, (inout GenerationOptions) -> Void)] = [
+            ("logit_bias", { $0.sampling.logitBias = [size: 1] }),
+            ("stop_token_ids", { $0.stopTokens = [size] }),
+            ("stop_token_ids", { $0.stopTokens = [-1] }),
+            ("repetition_penalty", { $0.sampling.repetitionPenalty = 1e-300 }),
+        ]
+        for (name, change) in changes {
+            let error = #expect(throws: LanguageError.self) { _ = try tiny.submit("abc", change) }
+            #expect(error?.code == .invalidInput)
+            #expect(error?.message.hasPrefix(name) == true, "\(error?.message ?? "")")
+        }
+        let stopped = try tiny.submit("abc") {
+            $0.stopTokens = Array(TinyTokenizer.letters)
+            $0.sampling.repetitionPenalty = 0.01
+        }
+        tiny.run()
+        #expect(stopped.reason() == .stop && stopped.tokens().count == 1)
+        let token = try #require(stopped.tokens().first)
+        #expect(stopped.stop == .token(token))
     }
 
     @Test("makes several samples of one prompt, each as it would be alone")

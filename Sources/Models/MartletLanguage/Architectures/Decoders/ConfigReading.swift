@@ -5,7 +5,9 @@ internal import MartletJSON
 
 /// `config.json` of a decoder, with what all families share.
 extension DecoderConfiguration {
-    init(_ file: ConfigFile) throws(LanguageError) {
+    init(
+        _ file: ConfigFile, _ options: DecoderOptions = DecoderOptions()
+    ) throws(LanguageError) {
         let modelType = try file.string("model_type") ?? "absent"
         guard let adapt = DecoderConfiguration.families[modelType] else {
             let known = DecoderConfiguration.families.keys.sorted().joined(separator: ", ")
@@ -20,6 +22,7 @@ extension DecoderConfiguration {
         self.init()
         family = modelType
         try readSizes(file)
+        servedLength = options.served(of: contextLength)
         try adapt.read(&self, file)
         if rotary.frequencies.isEmpty {
             rotary = try DecoderConfiguration.rotary(file, file.rotaryObject(), self)
@@ -121,6 +124,7 @@ extension DecoderConfiguration {
         let outer = try file.number("rope_theta") ?? 10_000
         made.base = try positive("rope_theta", base ?? outer)
         made.contextLength = configuration.contextLength
+        made.servedLength = configuration.servedLength
         let lengths = 1...DecoderConfiguration.contextMax
         var original = try file.integer("original_max_position_embeddings", in: lengths)
         if original == nil {
@@ -167,7 +171,7 @@ extension DecoderConfiguration {
     private static func longRoPE(
         _ file: ConfigFile, _ scaling: RotaryScaling
     ) throws(LanguageError) -> RotaryScaling.Rule {
-        let isLong = scaling.contextLength > scaling.originalLength
+        let isLong = scaling.servedLength > scaling.originalLength
         let name = isLong ? "long_factor" : "short_factor"
         guard case .array(let values)? = file.object[name] else { throw file.missing(name) }
         let factors = values.compactMap(\.doubleValue)

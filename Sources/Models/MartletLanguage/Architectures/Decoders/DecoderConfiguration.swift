@@ -29,6 +29,8 @@ package struct DecoderConfiguration: Sendable, Hashable {
     package var intermediateSize = 0
     package var vocabularySize = 0
     package var contextLength = 0
+    /// The part of it that is served: what rules of long contexts go by.
+    package var servedLength = 0
     package var normEpsilon: Float = 1e-6
     package var activation = Activation.silu
     package var rotary = Rotary(frequencies: [])

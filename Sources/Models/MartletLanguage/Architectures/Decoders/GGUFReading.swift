@@ -5,7 +5,9 @@ internal import MartletFormats
 
 /// A decoder's configuration from a GGUF file's metadata.
 extension DecoderConfiguration {
-    init(_ file: GGUFFile, path: String) throws(LanguageError) {
+    init(
+        _ file: GGUFFile, path: String, _ options: DecoderOptions = DecoderOptions()
+    ) throws(LanguageError) {
         let reader = GGUFReader(file: file, path: path)
         let name = file.metadata["general.architecture"]?.string ?? "absent"
         let known = [
@@ -20,6 +22,7 @@ extension DecoderConfiguration {
         self.init()
         family = name
         try readSizes(reader)
+        servedLength = options.served(of: contextLength)
         switch name {
         case "qwen2", "qwen2moe": hasProjectionBias = true
         case "qwen3", "qwen3moe": hasHeadNorms = true
@@ -90,6 +93,7 @@ extension DecoderConfiguration {
         let base = family == "gemma3" ? 1_000_000.0 : 10_000
         scaling.base = try reader.number("rope.freq_base") ?? base
         scaling.contextLength = contextLength
+        scaling.servedLength = servedLength
         scaling.originalLength =
             try reader.integer("rope.scaling.original_context_length") ?? contextLength
         let factor = try reader.number("rope.scaling.factor") ?? 1
@@ -167,7 +171,7 @@ struct GGUFReader {
 
     /// Factors for each pair, which files carry as a tensor (Llama 3.1 and later, LongRoPE).
     func factors(_ scaling: RotaryScaling, pairs: Int) throws(LanguageError) -> [Double]? {
-        let isLong = scaling.contextLength > scaling.originalLength
+        let isLong = scaling.servedLength > scaling.originalLength
         let names = [
             "rope_freqs.weight", isLong ? "rope_factors_long.weight" : "rope_factors_short.weight",
         ]

@@ -26,6 +26,8 @@ struct RotaryScaling {
     /// The length the model was trained on.
     var originalLength = 0
     var contextLength = 0
+    /// The positions that are served.
+    var servedLength = 0
 
     func rotary() -> DecoderConfiguration.Rotary {
         let half = width / 2

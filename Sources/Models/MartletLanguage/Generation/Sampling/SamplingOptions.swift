@@ -40,8 +40,9 @@ public struct SamplingOptions: Sendable, Hashable {
         if outside(typicalP, 0...1) || typicalP == 0 {
             return ("typical_p", "must be above 0 and at most 1")
         }
-        if outside(repetitionPenalty, 0...100) || repetitionPenalty == 0 {
-            return ("repetition_penalty", "must be above 0 and at most 100")
+        // Beyond, a few logits may leave what 32 bits can say.
+        if outside(repetitionPenalty, 0.01...100) {
+            return ("repetition_penalty", "must be from 0.01 to 100")
         }
         if outside(frequencyPenalty, -2...2) {
             return ("frequency_penalty", "must be from -2 to 2")

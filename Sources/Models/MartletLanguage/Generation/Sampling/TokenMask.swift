@@ -27,6 +27,18 @@ package struct TokenMask: Sendable, Hashable {
         }
     }
 
+    /// Takes what is not in it out of the running.
+    func forbidOthers(_ logits: inout [Float]) {
+        for first in stride(from: 0, to: logits.count, by: 64) {
+            let word = first >> 6 < words.count ? words[first >> 6] : 0
+            if word == .max { continue }
+            for index in first..<min(first + 64, logits.count)
+            where word >> UInt64(index & 63) & 1 == 0 {
+                logits[index] = -.infinity
+            }
+        }
+    }
+
     package var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
     package var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 }

@@ -14,8 +14,8 @@ package enum SamplingFailure: Error, Hashable {
 /// Chooses the tokens of one sequence: its options and what it has counted.
 ///
 /// The n-th token's draw follows from the seed and n alone. Options work in the order: bias, mask,
-/// penalties, temperature, top-k, top-p, min-p, typical. Cost: a few passes over the vocabulary;
-/// greedy without penalties is one.
+/// penalties, temperature, top-k, top-p, min-p, typical. Cost: a few passes over the vocabulary
+/// in vectors of floats; greedy without penalties is one.
 package struct TokenSampler: Sendable {
     let options: SamplingOptions
     private let seed: UInt64
@@ -28,6 +28,9 @@ package struct TokenSampler: Sendable {
     package struct Scratch {
         var logits: [Float] = []
         var candidates: [Candidate] = []
+        /// Unnormalised probabilities of all tokens, and the sums of each `blockLength`.
+        var weights: [Float] = []
+        var sums: [Double] = []
 
         package init() {}
     }
@@ -81,14 +84,12 @@ package struct TokenSampler: Sendable {
 
     private func adjust(_ logits: Span<Float>, _ allowed: TokenMask?, _ out: inout [Float]) {
         out.removeAll(keepingCapacity: true)
-        out.reserveCapacity(logits.count)
-        for index in 0..<logits.count { out.append(logits[index]) }
+        unsafe logits.withUnsafeBufferPointer { unsafe out.append(contentsOf: $0) }
         for (token, bias) in options.logitBias where Int(token) < out.count && token >= 0 {
             out[Int(token)] += bias
         }
         if hasPenalties { penalise(&out) }
-        guard let allowed else { return }
-        for index in out.indices where !allowed.contains(index) { out[index] = -.infinity }
+        allowed?.forbidOthers(&out)
     }
 
     private func penalise(_ logits: inout [Float]) {
@@ -109,22 +110,6 @@ package struct TokenSampler: Sendable {
         }
     }
 
-    /// The likeliest token, of equals the first.
-    static func argmax(_ logits: Span<Float>) throws(SamplingFailure) -> Int32 {
-        var best = -Float.infinity
-        var place = -1
-        var sum: Float = 0
-        for index in 0..<logits.count {
-            let logit = logits[index]
-            // 0 for every number, NaN for NaN: one look at the end is enough.
-            sum += logit - logit == 0 ? 0 : logit
-            if logit > best { (best, place) = (logit, index) }
-        }
-        guard !sum.isNaN, best != .infinity else { throw .notFinite }
-        guard place >= 0 else { throw .nothingAllowed }
-        return Int32(place)
-    }
-
     // MARK: Drawing
 
     private func draw(
@@ -133,13 +118,19 @@ package struct TokenSampler: Sendable {
         let best = try TokenSampler.argmax(logits)
         let top = logits[Int(best)]
         let inverse = 1 / max(options.temperature, 1e-6)
-        // Beyond, weights are 0 in double precision.
-        let floor = top - Float(min(745 / inverse, 1e30))
+        // Beyond, weights are 0.
+        var floor = top - Float(min(87 / inverse, 1e30))
+        let isWhole = options.topK == 0 && options.topP == 1
+        if isWhole, options.minP == 0, options.typicalP == 1 {
+            let total = TokenSampler.weigh(logits, top: top, Float(inverse), &scratch)
+            return TokenSampler.pick(uniform() * total, of: scratch, logits, floor: floor) ?? best
+        }
         var total = 0.0
         if options.topP < 1, options.topK == 0 {
-            for index in 0..<logits.count where logits[index] >= floor {
-                total += weight(logits[index], top, inverse)
-            }
+            total = TokenSampler.weigh(logits, top: top, Float(inverse), &scratch)
+        }
+        if isWhole, options.minP > 0 {
+            floor = max(floor, top + Float(log(options.minP) / inverse - 1e-3))
         }
         choose(logits, top: top, floor: floor, inverse, total: total, &scratch.candidates)
         if options.typicalP < 1 { keepTypical(&scratch.candidates) }
@@ -278,29 +269,5 @@ package struct TokenSampler: Sendable {
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return Double((mixed ^ (mixed >> 31)) >> 11) * 0x1p-53
-    }
-
-    // MARK: Scoring
-
-    /// The token's log-probability by the model alone, its rank, and the `top` likeliest.
-    package static func score(
-        _ logits: Span<Float>, _ token: Int32, top: Int, scratch: inout Scratch
-    ) -> ScoredToken {
-        var highest = -Float.infinity
-        for index in 0..<logits.count { highest = max(highest, logits[index]) }
-        var sum = 0.0
-        for index in 0..<logits.count { sum += exp(Double(logits[index] - highest)) }
-        let norm = log(sum)
-        func logProbability(_ logit: Float) -> Float { Float(Double(logit - highest) - norm) }
-        let isKnown = token >= 0 && Int(token) < logits.count
-        let logit = isKnown ? logits[Int(token)] : -.infinity
-        var rank = 0
-        for index in 0..<logits.count where logits[index] > logit { rank += 1 }
-        takeTop(logits, top, floor: -.infinity, into: &scratch.candidates)
-        return ScoredToken(
-            token: token, logProbability: logProbability(logit), rank: rank,
-            top: scratch.candidates.map {
-                TokenProbability(token: $0.token, logProbability: logProbability($0.logit))
-            })
     }
 }

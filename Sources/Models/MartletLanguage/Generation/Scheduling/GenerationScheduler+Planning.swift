@@ -93,6 +93,7 @@ extension GenerationScheduler {
         _ sequence: ScheduledSequence, _ now: MonotonicInstant, _ plan: inout StepPlan
     ) {
         var sequence = sequence
+        shares.admit(sequence.tenant)
         sequence.level = level(sequence, now)
         var blocks = pool.open(sequence.namespace)
         var found = 0
@@ -205,6 +206,7 @@ extension GenerationScheduler {
         plan.step.blocks += blocks.prefix(pool.blocksNeeded(for: sequence.computed + all))
         plan.slices.append((sequence.id, all, draft.count))
         totals.draftedTokens += UInt64(draft.count)
+        if !draft.isEmpty { totals.drafts += 1 }
         let samples = last == sequence.tokens.count
         var firstLogitRow = rows - 1
         var isScored = false

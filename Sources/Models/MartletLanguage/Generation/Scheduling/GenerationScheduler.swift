@@ -14,6 +14,8 @@ package import MartletBase
 package struct GenerationScheduler: Sendable {
     package let policy: SchedulerPolicy
     package let sequenceTokensMax: Int
+    /// The cache holds less than one sequence of the whole context.
+    private let isCacheSmall: Bool
     /// Best rank first.
     var running: [ScheduledSequence] = []
     var waiting: [ScheduledSequence] = []
@@ -27,7 +29,9 @@ package struct GenerationScheduler: Sendable {
     package init(policy: SchedulerPolicy, shape: DecoderShape) {
         self.policy = policy
         pool = BlockPool(blockCount: shape.blockCount, blockLength: shape.blockLength)
-        sequenceTokensMax = min(shape.contextLength, shape.blockCount * shape.blockLength)
+        let cached = shape.blockCount * shape.blockLength
+        sequenceTokensMax = min(shape.contextLength, cached)
+        isCacheSmall = shape.isCacheSmall || cached < shape.contextLength
     }
 
     package var isIdle: Bool { running.isEmpty && waiting.isEmpty }
@@ -38,6 +42,12 @@ package struct GenerationScheduler: Sendable {
         counts.waiting = waiting.count
         counts.blocksUsed = pool.usedCount
         counts.blockCount = pool.blockCount
+        for sequence in running where sequence.adapter >= 0 {
+            counts.runningAdapters.insert(sequence.adapter)
+        }
+        for sequence in waiting where sequence.adapter >= 0 {
+            counts.waitingAdapters.insert(sequence.adapter)
+        }
         return counts
     }
 
@@ -50,7 +60,9 @@ package struct GenerationScheduler: Sendable {
     ) throws(SchedulerRefusal) -> SequenceID {
         guard !request.tokens.isEmpty else { throw .empty }
         guard request.tokens.count < sequenceTokensMax else {
-            throw .tooLong(tokens: request.tokens.count, most: sequenceTokensMax - 1)
+            throw .tooLong(
+                tokens: request.tokens.count, most: sequenceTokensMax - 1,
+                isCacheFull: isCacheSmall)
         }
         let samplesMax = min(policy.samplesMax, policy.runningMax)
         guard (1...samplesMax).contains(request.samples) else {
@@ -69,7 +81,7 @@ package struct GenerationScheduler: Sendable {
                 promptCount: request.tokens.count,
                 tokenCountMax: request.tokens.count + min(max(request.newTokensMax, 0), room),
                 samples: request.samples, scoredFrom: request.scoredFrom))
-        shares.enter(request.tenant)
+        shares.enter(request.tenant, waiting: waiting.lazy.dropLast().map(\.tenant))
         return id
     }
 
@@ -165,7 +177,7 @@ package struct GenerationScheduler: Sendable {
             sequence.computed = first.computed
             sequence.cachedCount = first.cachedCount
             sequence.blocks = pool.fork(blocks)
-            shares.enter(first.tenant)
+            shares.join(first.tenant)
             ids.append(id)
             insertRunning(sequence)
         }

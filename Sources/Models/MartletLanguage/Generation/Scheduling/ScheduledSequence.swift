@@ -86,8 +86,13 @@ package struct SchedulerCounts: Sendable, Hashable {
     package var prefixHits: UInt64 = 0
     package var blocksUsed = 0
     package var blockCount = 0
+    /// Sequences whose guesses were checked, one a step.
+    package var drafts: UInt64 = 0
     package var draftedTokens: UInt64 = 0
     package var acceptedTokens: UInt64 = 0
+    /// Adapters that running sequences go through, and that waiting ones will, by number.
+    package var runningAdapters: Set<Int32> = []
+    package var waitingAdapters: Set<Int32> = []
 
     package init() {}
 }

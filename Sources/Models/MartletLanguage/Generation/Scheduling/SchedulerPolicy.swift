@@ -65,8 +65,9 @@ package struct SequenceID: Hashable, Sendable, Comparable, CustomStringConvertib
 /// Why a scheduler does not take a request.
 package enum SchedulerRefusal: Error, Hashable {
     case queueFull(waiting: Int)
-    /// Positions that a sequence can have here: the model's context or the cache's size.
-    case tooLong(tokens: Int, most: Int)
+    /// Positions that a sequence can have here: the model's context, or what the whole cache holds
+    /// where that is less.
+    case tooLong(tokens: Int, most: Int, isCacheFull: Bool)
     case tooManySamples(most: Int)
     case empty
 }

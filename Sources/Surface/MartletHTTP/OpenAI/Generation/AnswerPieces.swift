@@ -41,6 +41,16 @@ struct AnswerPieces: Sendable {
         writer.endObject()
     }
 
+    /// vLLM's member: the stop text or token that ended a choice; null where the model did.
+    static func stop(_ stop: StopCause?, _ writer: inout JSONWriter) {
+        writer.key("stop_reason")
+        switch stop {
+        case .text(let text): writer.string(text)
+        case .token(let token): writer.integer(Int(token))
+        case nil: writer.null()
+        }
+    }
+
     // MARK: Log-probabilities
 
     /// JSON has no infinity.

@@ -14,6 +14,7 @@ final class ChatAnswer: Sendable {
         var message = AnswerMessage()
         var scores: [ScoredToken] = []
         var reason: FinishReason?
+        var stop: StopCause?
         var hasBegun = false
     }
 
@@ -44,7 +45,7 @@ final class ChatAnswer: Sendable {
             state.withLock { $0.stream = stream }
         case .success(.promptScored): break
         case .success(.delta(let delta)): take(delta)
-        case .success(.finished(let index, let reason, _)): finish(index, reason)
+        case .success(.finished(let index, let reason, let stop)): finish(index, reason, stop)
         case .success(.ended(let usage)): end(usage)
         case .success(.failed(let error)): fail(ServingError(failure: error))
         }
@@ -92,14 +93,16 @@ final class ChatAnswer: Sendable {
         }
     }
 
-    private func finish(_ index: Int, _ reason: FinishReason) {
+    private func finish(_ index: Int, _ reason: FinishReason, _ stop: StopCause?) {
         state.withLock { state in
             var choice = choice(&state, index)
             emit(choice.parser.finish(), [], index, &choice, &state)
             choice.reason = reason
+            choice.stop = stop
             if wishes.streams {
                 state.stream?.write(
-                    chunk(index, scores: choice.scores, reason: word(choice)) { _ in })
+                    chunk(index, scores: choice.scores, reason: word(choice), stop: stop) { _ in
+                    })
             }
             state.choices[index] = choice
         }
@@ -153,7 +156,7 @@ final class ChatAnswer: Sendable {
     // MARK: Writing
 
     private func chunk(
-        _ index: Int, scores: [ScoredToken] = [], reason: String? = nil,
+        _ index: Int, scores: [ScoredToken] = [], reason: String? = nil, stop: StopCause? = nil,
         _ writeDelta: (inout JSONWriter) -> Void
     ) -> [UInt8] {
         var writer = JSONWriter()
@@ -175,6 +178,7 @@ final class ChatAnswer: Sendable {
         }
         writer.key("finish_reason")
         writer.optional(reason)
+        if reason != nil { AnswerPieces.stop(stop, &writer) }
         writer.endObject()
         writer.endArray()
         if wishes.includesUsage {
@@ -204,6 +208,7 @@ final class ChatAnswer: Sendable {
             }
             writer.key("finish_reason")
             writer.string(word(choice))
+            AnswerPieces.stop(choice.stop, &writer)
             writer.endObject()
         }
         writer.endArray()

@@ -12,7 +12,7 @@ final class CompletionAnswer: Sendable {
         var text = ""
         var scores: [ScoredToken] = []
         var reason: FinishReason?
-        var stop: String?
+        var stop: StopCause?
         /// The prompt's first token and the scores of those behind it, when echoed.
         var prompt: (first: Int32?, scores: [ScoredToken])?
         var offset = 0
@@ -26,6 +26,13 @@ final class CompletionAnswer: Sendable {
         var open: Int
         var isFailed = false
         var promptScores: [Int: [ScoredToken]] = [:]
+
+        /// About what it is as text.
+        var byteCount: Int {
+            choices.values.reduce(0) {
+                $0 + $1.text.utf8.count + ($1.scores.count + ($1.prompt?.scores.count ?? 0)) * 100
+            }
+        }
     }
 
     private let pieces: AnswerPieces
@@ -94,7 +101,7 @@ final class CompletionAnswer: Sendable {
         }
     }
 
-    private func finish(_ index: Int, _ prompt: Int, _ reason: FinishReason, _ stop: String?) {
+    private func finish(_ index: Int, _ prompt: Int, _ reason: FinishReason, _ stop: StopCause?) {
         state.withLock { state in
             var choice = state.choices[index] ?? Choice()
             begin(&choice, prompt, state)
@@ -119,7 +126,8 @@ final class CompletionAnswer: Sendable {
                 ServingError(.deadlineExceeded, "model '\(wishes.model)': the time was over"))
         }
         guard wishes.streams else {
-            responder.complete(.json(whole(last)))
+            // Long prompts that are echoed are not written on the thread that generates.
+            responder.complete(writing: last.byteCount) { [self] in .json(whole(last)) }
             return
         }
         if wishes.includesUsage {
@@ -171,8 +179,7 @@ final class CompletionAnswer: Sendable {
         }
         writer.key("finish_reason")
         writer.optional(choice.reason?.openAI)
-        writer.key("stop_reason")
-        writer.optional(choice.stop)
+        AnswerPieces.stop(choice.stop, &writer)
         writer.endObject()
     }
 

@@ -21,6 +21,10 @@ enum CompletionRequestCoding {
             throw OpenAIError.invalid("'suffix' is not supported", parameter: "suffix")
         }
         if let top = try fields.integer("logprobs") {
+            let most = GenerationOptions.topLogProbabilitiesMax
+            guard (0...most).contains(top) else {
+                throw fields.wrong("logprobs", "from 0 to \(most)")
+            }
             options.topLogProbabilities = top
             wishes.wantsLogProbabilities = true
         }

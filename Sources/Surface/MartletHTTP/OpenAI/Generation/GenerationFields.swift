@@ -7,8 +7,8 @@ internal import MartletServing
 internal import ServiceContextModule
 
 /// The members of a generation request, read with the name of whatever is wrong.
-struct GenerationFields {
-    let object: JSONObject
+struct GenerationFields: Sendable {
+    private(set) var object: JSONObject
 
     /// - Throws: `JSONError`, `OpenAIError`.
     init(_ body: HTTPBody) throws {
@@ -53,6 +53,9 @@ struct GenerationFields {
         guard let number = value.doubleValue else { throw wrong(name, "a number") }
         return number
     }
+
+    /// Names a model where the request names none.
+    mutating func setModel(_ name: String) { object["model"] = .string(name) }
 
     func model() throws -> String {
         guard let model = try string("model"), !model.isEmpty else {
@@ -107,6 +110,12 @@ struct GenerationFields {
         guard try flag("use_beam_search") else { return }
         options.beamWidth = max(options.bestOf ?? options.samples, options.samples)
         options.lengthPenalty = try number("length_penalty") ?? 1
+        // The model's own is passed over; one that was asked for would be missed.
+        if let penalty = try number("repetition_penalty"), penalty != 1 {
+            throw OpenAIError.invalid(
+                "'repetition_penalty' is not supported with beam search",
+                parameter: "repetition_penalty")
+        }
         options.bestOf = nil
     }
 

@@ -6,7 +6,6 @@ internal import MartletBase
 internal import MartletJSON
 internal import MartletLanguage
 public import MartletServing
-internal import MartletTokenizers
 internal import MartletWire
 
 /// What clients need of a language model: OpenAI's chat, completions and responses, Anthropic's
@@ -40,13 +39,13 @@ public struct GenerationRoutes: Sendable {
         MessagesRoutes(host).add(to: &router)
         GenerateExtension.add(to: &router, host)
         router.on(.post, "/tokenize") { request, responder in
-            GenerationRoutes.answering(responder) {
-                responder.complete(.json(try TokenCoding.tokenize(request, host)))
+            GenerationRoutes.reading(request, responder, host) { fields, language in
+                .json(try TokenCoding.tokenize(fields, language, context: request.context))
             }
         }
         router.on(.post, "/detokenize") { request, responder in
-            GenerationRoutes.answering(responder) {
-                responder.complete(.json(try TokenCoding.detokenize(request, host)))
+            GenerationRoutes.reading(request, responder, host) { fields, language in
+                .json(try TokenCoding.detokenize(fields, language))
             }
         }
     }
@@ -98,12 +97,56 @@ public struct GenerationRoutes: Sendable {
         let (decoded, wishes) = try tracing.withSpan("decode", request.context) {
             try CompletionRequestCoding.decode(fields, language, context: request.context)
         }
-        let echoes = wishes.echo == nil ? [] : try decoded.map { try echo($0, language) }
-        let answer = CompletionAnswer(
-            pieces(request, prefix: "cmpl-", wishes.model, language), wishes, responder,
-            prompts: decoded.count, samples: decoded[0].options.samples, echoes: echoes)
-        for (index, prompt) in decoded.enumerated() {
-            host.generate(prompt, cancellation: request.cancellation) { answer.receive(index, $0) }
+        @Sendable func begin(echoes: [(text: String, first: Int32?)]) {
+            let answer = CompletionAnswer(
+                pieces(request, prefix: "cmpl-", wishes.model, language), wishes, responder,
+                prompts: decoded.count, samples: decoded[0].options.samples, echoes: echoes)
+            for (index, prompt) in decoded.enumerated() {
+                host.generate(prompt, cancellation: request.cancellation) {
+                    answer.receive(index, $0)
+                }
+            }
+        }
+        guard wishes.echo != nil else { return begin(echoes: []) }
+        onPromptThread(request, responder, host, model: wishes.model) { language in
+            begin(echoes: try decoded.map { try echo($0, language) })
+            return nil
+        }
+    }
+
+    // MARK: Reading
+
+    /// Answers with what `body` makes of the request's members, on a thread where rendering and
+    /// tokenizing may take their time.
+    static func reading(
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost,
+        failure: @escaping @Sendable (any Error) -> HTTPResponse = { .openAI($0) },
+        _ body: @escaping @Sendable (GenerationFields, LanguageText) throws -> HTTPResponse
+    ) {
+        do {
+            let fields = try fields(request, host)
+            onPromptThread(
+                request, responder, host, model: try fields.model(), failure: failure
+            ) { try body(fields, $0) }
+        } catch {
+            responder.complete(failure(error))
+        }
+    }
+
+    private static func onPromptThread(
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ host: any ModelHost, model: String,
+        failure: @escaping @Sendable (any Error) -> HTTPResponse = { .openAI($0) },
+        _ body: @escaping @Sendable (LanguageText) throws -> HTTPResponse?
+    ) {
+        host.withLanguage(model: model) { result in
+            // Nobody waits for it any more.
+            if request.cancellation.isCancelled { return }
+            do {
+                let language = try result.get()
+                if let response = try body(language) { responder.complete(response) }
+            } catch {
+                responder.complete(failure(error))
+            }
         }
     }
 
@@ -111,8 +154,19 @@ public struct GenerationRoutes: Sendable {
     static func open(
         _ request: HTTPRequest, _ host: any ModelHost
     ) throws -> (GenerationFields, LanguageText) {
-        let fields = try GenerationFields(request.body)
+        let fields = try fields(request, host)
         return (fields, try host.language(model: try fields.model()))
+    }
+
+    /// The request's members, with the only language model where none is named.
+    private static func fields(
+        _ request: HTTPRequest, _ host: any ModelHost
+    ) throws -> GenerationFields {
+        var fields = try GenerationFields(request.body)
+        if fields.value("model") == nil || fields.value("model") == "" {
+            fields.setModel(try host.onlyModel(.generation))
+        }
+        return fields
     }
 
     /// What a prompt is as text, and its first token.
@@ -126,83 +180,5 @@ public struct GenerationRoutes: Sendable {
         case .tokens(let tokens): return (TokenCoding.text(tokens, language), tokens.first)
         case .chat: return ("", nil)
         }
-    }
-}
-
-/// `/tokenize` and `/detokenize`, as vLLM has them.
-enum TokenCoding {
-    private static let tokenCountMax = 1 << 20
-
-    static func tokenize(_ request: HTTPRequest, _ host: any ModelHost) throws -> [UInt8] {
-        let (fields, language) = try GenerationRoutes.open(request, host)
-        var addsSpecialTokens = true
-        let text: String
-        if let prompt = try fields.string("prompt") {
-            text = prompt
-        } else if fields.value("messages") != nil {
-            guard
-                case .chat(let chat) = try ChatRequestCoding.decode(
-                    fields, language, context: request.context
-                ).0.prompt
-            else { throw EmbeddingCoding.missing("prompt") }
-            var now = timespec()
-            unsafe clock_gettime(CLOCK_REALTIME, &now)
-            text = try language.render(chat, wallSeconds: Int64(now.tv_sec))
-            addsSpecialTokens = false
-        } else {
-            throw EmbeddingCoding.missing("prompt")
-        }
-        if fields.value("add_special_tokens") != nil {
-            addsSpecialTokens = try fields.flag("add_special_tokens")
-        }
-        let tokens = try language.tokens(text, addsSpecialTokens: addsSpecialTokens)
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("count")
-        writer.integer(tokens.count)
-        writer.key("max_model_len")
-        writer.integer(language.contextLength)
-        writer.key("tokens")
-        writer.beginArray()
-        for token in tokens { writer.integer(Int(token)) }
-        writer.endArray()
-        if try fields.flag("return_token_strs") {
-            writer.key("token_strs")
-            writer.beginArray()
-            for token in tokens { writer.string(language.tokenizer.content(of: Int(token)) ?? "") }
-            writer.endArray()
-        }
-        writer.endObject()
-        return writer.bytes
-    }
-
-    static func detokenize(_ request: HTTPRequest, _ host: any ModelHost) throws -> [UInt8] {
-        let (fields, language) = try GenerationRoutes.open(request, host)
-        guard let values = try fields.list("tokens") else {
-            throw EmbeddingCoding.missing("tokens")
-        }
-        let tokens = values.compactMap { $0.intValue.flatMap(Int32.init(exactly:)) }
-        guard tokens.count == values.count, tokens.count <= tokenCountMax else {
-            throw fields.wrong("tokens", "a list of at most \(tokenCountMax) whole numbers")
-        }
-        let limit = language.tokenizer.vocabularySize
-        if let token = tokens.first(where: { $0 < 0 || $0 >= limit }) {
-            throw OpenAIError.invalid(
-                "'tokens' has \(token), which is not from 0 to \(limit - 1)", parameter: "tokens")
-        }
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("prompt")
-        writer.string(text(tokens, language))
-        writer.endObject()
-        return writer.bytes
-    }
-
-    static func text(_ tokens: [Int32], _ language: LanguageText) -> String {
-        var detokenizer = StreamingDetokenizer(
-            language.tokenizer, skipsSpecialTokens: false, continuesText: false)
-        var text = ""
-        for token in tokens { text += detokenizer.append(token) }
-        return text + detokenizer.finish()
     }
 }
