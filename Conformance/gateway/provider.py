@@ -129,7 +129,8 @@ class Provider:
         if name == "flood":
             return await self.flood(int(argument), writer)
         if request.get("stream") or name == "stream":
-            return await self.stream(name, argument, reader, writer)
+            options = request.get("stream_options") or {}
+            return await self.stream(name, argument, reader, writer, options.get("include_usage", False))
         if path.startswith("/v2/"):
             text = json.dumps({"model_name": "m", "model_version": "1", "outputs": [
                 {"name": "OUT", "datatype": "FP32", "shape": [2], "data": [1.5, 2.5]}]}).encode()
@@ -160,7 +161,7 @@ class Provider:
             await writer.drain()
         return False
 
-    async def stream(self, name, argument, reader, writer):
+    async def stream(self, name, argument, reader, writer, tells_usage):
         def send(data):
             writer.write(b"%x\r\n%s\r\n" % (len(data), data))
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -207,7 +208,7 @@ class Provider:
                     pass
         last = usage() if name == "usage_wrong_chunk" else None
         send(event(delta("", finish="stop", usage=last)))
-        if name not in ("no_usage", "usage_each", "usage_wrong_chunk"):
+        if tells_usage and name not in ("no_usage", "usage_each", "usage_wrong_chunk"):
             send(event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "real", "choices": [],
                         "usage": usage()}))
         if name == "usage_twice":

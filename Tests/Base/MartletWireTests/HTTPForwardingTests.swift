@@ -83,6 +83,23 @@ struct HTTPForwardingTests {
         }
     }
 
+    @Test("whether an answer may be compressed is the proxy's to say, and seen")
+    func coding() throws {
+        let head = try head("GET / HTTP/1.1\nHost: h\nAccept-Encoding: gzip, br\nA: b\n\n")
+        var bytes: [UInt8] = []
+        let kinds = head.fields.appendForwarded(
+            to: &bytes, keepsAuthorization: true, isRequest: true)
+        #expect(String(decoding: bytes, as: UTF8.self) == "A: b\r\n")
+        #expect(kinds.acceptEncoding.map(head.fields.string) == "gzip, br")
+        for (line, isCoded) in [
+            ("Content-Encoding: gzip", true), ("content-encoding: br", true),
+            ("Content-Encoding: identity", false), ("Content-Encoding:", false), ("A: b", false),
+        ] {
+            let head = try self.head("GET / HTTP/1.1\nHost: h\n\(line)\n\n")
+            #expect(head.fields.isCoded == isCoded, "\(line)")
+        }
+    }
+
     @Test("the client's credentials go on only where they are meant to")
     func authorization() throws {
         let head = try head("GET / HTTP/1.1\nHost: h\nAuthorization: Bearer key\n\n")

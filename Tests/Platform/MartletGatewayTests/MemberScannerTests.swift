@@ -30,7 +30,7 @@ struct MemberScannerTests {
                 text, pieces: size, names: ["model", "stream", "max_tokens", "user", "n"])
             #expect(found.members[0]?.string == "gpt-1")
             #expect(found.members[1]?.isTrue == true)
-            #expect(found.members[2]?.integer == 12)
+            #expect(found.members[2]?.count == 12)
             #expect(found.members[3]?.string == "é")
             #expect(found.members[4] == nil)
             #expect(found.isComplete)
@@ -163,8 +163,32 @@ struct RequestMembersTests {
             return members
         }
         #expect(members(#"{"max_tokens":100,"n":3}"#).outputTokensMax == 300)
-        #expect(members(#"{"max_completion_tokens":7,"max_tokens":100}"#).outputTokensMax == 7)
+        #expect(members(#"{"max_completion_tokens":7,"max_tokens":100}"#).outputTokensMax == 100)
         #expect(members(#"{"max_tokens":999999999999,"n":999999999999}"#).outputTokensMax == .max)
+        #expect(members(#"{"max_output_tokens":5000}"#).outputTokensMax == 5000)
+        #expect(members(#"{"max_tokens":10,"n":2,"best_of":5}"#).outputTokensMax == 50)
         #expect(members("{}").outputTokensMax == nil)
+    }
+
+    @Test("a limit counts however it is written, and one without an end is the largest")
+    func writtenOtherwise() {
+        func limit(_ value: String) -> Int? {
+            var members = RequestMembers()
+            let text = "{\"max_tokens\":\(value)}"
+            unsafe Array(text.utf8).withUnsafeBytes { unsafe members.read($0) }
+            return members.outputTokensMax
+        }
+        for value in ["2000", "2000.0", "2e3", "\"2000\"", "1999.5"] {
+            #expect(limit(value) == 2_000, "\(value)")
+        }
+        let endless = [
+            "9223372036854775807", "9223372036854775808", "1e30", "1e400", "-1", "-0.5",
+            String(repeating: "9", count: 40), String(repeating: "9", count: 20_000),
+        ]
+        for value in endless { #expect(limit(value) == .max, "\(value)") }
+        for value in ["null", "true", "\"\"", "\"x\"", "\"nan\"", "[1]", "{}"] {
+            #expect(limit(value) == nil, "\(value)")
+        }
+        #expect(limit("0") == 0)
     }
 }

@@ -9,6 +9,7 @@ package struct ForwardedKinds: Sendable, Hashable {
     package var traceParent: Range<Int>?
     package var timeout: Range<Int>?
     package var host: Range<Int>?
+    package var acceptEncoding: Range<Int>?
 
     package init() {}
 }
@@ -42,6 +43,9 @@ extension HTTPFields {
                         continue
                     case .grpcTimeout, .requestTimeout:
                         kinds.timeout = field.value
+                        continue
+                    case .acceptEncoding:
+                        kinds.acceptEncoding = field.value
                         continue
                     case .forwardedHost, .forwardedProto, .expect: continue
                     default: break
@@ -129,4 +133,12 @@ extension HTTPFields {
 
     /// The first value of that name (given in lower case).
     package func value(named name: [UInt8]) -> String? { range(named: name).map { string($0) } }
+}
+
+extension HTTPFields {
+    /// Whether the message's body is compressed (RFC 9110 §8.4).
+    package var isCoded: Bool {
+        guard let coding = range(.contentEncoding) else { return false }
+        return coding.count > 0 && !matches(coding, "identity")
+    }
 }

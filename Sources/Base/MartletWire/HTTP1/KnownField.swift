@@ -9,7 +9,7 @@ package enum KnownField: UInt8, Sendable {
     case traceParent, grpcTimeout, requestTimeout, requestID, priority
     case forwardedFor, forwardedHost, forwardedProto
     case proxyConnection, proxyAuthenticate, proxyAuthorization
-    case retryAfter, loadMetrics
+    case retryAfter, loadMetrics, acceptEncoding, contentEncoding
 
     var mark: UInt32 { 1 << UInt32(rawValue) }
 
@@ -46,8 +46,11 @@ package enum KnownField: UInt8, Sendable {
             return bytes.isName(at: start, "grpc-timeout") ? .grpcTimeout : .other
         case 13: return bytes.isName(at: start, "authorization") ? .authorization : .other
         case 14: return bytes.isName(at: start, "content-length") ? .contentLength : .other
-        case 15: return bytes.isName(at: start, "x-forwarded-for") ? .forwardedFor : .other
+        case 15:
+            if bytes.isName(at: start, "accept-encoding") { return .acceptEncoding }
+            return bytes.isName(at: start, "x-forwarded-for") ? .forwardedFor : .other
         case 16:
+            if bytes.isName(at: start, "content-encoding") { return .contentEncoding }
             if bytes.isName(at: start, "x-forwarded-host") { return .forwardedHost }
             return bytes.isName(at: start, "proxy-connection") ? .proxyConnection : .other
         case 17:

@@ -25,6 +25,8 @@ package struct GatewayConfiguration: Sendable {
         package var keyVariable: String?
         /// It is spoken to over one HTTP/2 connection for each event loop, a stream each request.
         package var isHTTP2 = false
+        /// Streams are asked for what they used, whether the client asks or not.
+        package var asksUsage = true
     }
 
     /// Upstreams that can stand in for one another, with how to choose and protect them.

@@ -12,14 +12,16 @@ extension GatewayConfigurationReader {
         var dialect = GatewayConfiguration.Upstream.Dialect.openai
         var keyVariable: String?
         var version = 1
+        var asksUsage = true
         let address: GatewayConfiguration.Upstream.Address?
         if let url = node.text, !node.isNull {
             address = readAddress(url, what, node.position)
         } else {
             guard let section = ConfigurationSection(node, what, problems) else { return }
-            section.allow(["url", "local", "protocol", "http", "key_env"])
+            section.allow(["url", "local", "protocol", "http", "key_env", "stream_usage"])
             keyVariable = section.variable("key_env")
             section.choice("protocol", &dialect)
+            section.flag("stream_usage", &asksUsage)
             if dialect == .grpc { version = 2 }
             section.integer("http", 1...2, &version)
             if dialect == .grpc, version == 1 {
@@ -42,7 +44,7 @@ extension GatewayConfigurationReader {
         configuration.upstreams.append(
             GatewayConfiguration.Upstream(
                 name: name, position: position, address: address, dialect: dialect,
-                keyVariable: keyVariable, isHTTP2: version == 2))
+                keyVariable: keyVariable, isHTTP2: version == 2, asksUsage: asksUsage))
     }
 
     private func readAddress(

@@ -16,15 +16,32 @@ extension MemberScanner.Member {
 
     package var isTrue: Bool { text == Array("true".utf8) }
 
-    package var integer: Int? {
-        guard !text.isEmpty, text.count <= 12 else { return nil }
-        var number = 0
-        for byte in text {
-            let digit = byte &- UInt8(ascii: "0")
-            guard digit <= 9 else { return nil }
-            number = number * 10 + Int(digit)
+    /// The value as a count, however a lenient reader may take it: `2000`, `2e3`, `2000.0` and
+    /// `"2000"` are the same. Below zero is without an end, as some servers have it; what no type
+    /// holds is the largest there is. Nil for anything else.
+    package var count: Int? {
+        // Too long to be kept.
+        guard let first = text.first else { return .max }
+        if first &- UInt8(ascii: "0") <= 9, text.count <= 18 {
+            var number = 0
+            for byte in text {
+                let digit = byte &- UInt8(ascii: "0")
+                guard digit <= 9 else { return uncommonCount }
+                number = number * 10 + Int(digit)
+            }
+            return number
         }
-        return number
+        return uncommonCount
+    }
+
+    private var uncommonCount: Int? {
+        var text = text[...]
+        if text.first == UInt8(ascii: "\""), text.count > 2 { text = text.dropFirst().dropLast() }
+        guard let first = text.first, first == UInt8(ascii: "-") || first &- UInt8(ascii: "0") <= 9,
+            let number = Double(String(decoding: text, as: UTF8.self)), !number.isNaN
+        else { return nil }
+        guard number >= 0 else { return .max }
+        return Int(exactly: number.rounded(.up)) ?? .max
     }
 
     package var json: JSONValue? { text.isEmpty ? nil : try? JSONValue(parsing: text) }

@@ -2,16 +2,18 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Glibc
+internal import MartletResilience
 
 /// What the gateway reads out of a request's JSON body as it goes by.
 package struct RequestMembers: Sendable {
     private enum Place {
         static let model = 0, stream = 1, maxTokens = 2, maxCompletionTokens = 3, user = 4
-        static let count = 5
+        static let count = 5, bestOf = 6, maxOutputTokens = 7, streamOptions = 8
     }
 
     private static let names: [StaticString] = [
-        "model", "stream", "max_tokens", "max_completion_tokens", "user", "n",
+        "model", "stream", "max_tokens", "max_completion_tokens", "user", "n", "best_of",
+        "max_output_tokens", "stream_options",
     ]
 
     package private(set) var scanner = MemberScanner(names: RequestMembers.names)
@@ -26,6 +28,11 @@ package struct RequestMembers: Sendable {
     /// Where the model's name stands in the body, quotes included.
     package var modelRange: Range<Int>? { scanner.range(Place.model) }
     package var user: String? { scanner[Place.user]?.string }
+    package var hasStream: Bool { scanner.has(Place.stream) }
+    var streamRange: Range<Int>? { scanner.range(Place.stream) }
+    var streamOptions: MemberScanner.Member? { scanner[Place.streamOptions] }
+    /// All of the body has been read.
+    var isWhole: Bool { scanner.isComplete && !scanner.hasDuplicate }
     package var isStream: Bool { scanner[Place.stream]?.isTrue ?? false }
     /// Asked for once per key by whoever reads JSON strictly; twice by whoever wants two readers to
     /// see two things.
@@ -62,7 +69,9 @@ package struct RequestMembers: Sendable {
             }
         }
         if scanner.has(Place.user) { summary.user = user }
-        if scanner.has(Place.maxTokens) || scanner.has(Place.maxCompletionTokens) {
+        if scanner.has(Place.maxTokens) || scanner.has(Place.maxCompletionTokens)
+            || scanner.has(Place.maxOutputTokens)
+        {
             summary.outputTokensMax = outputTokensMax
         }
         return summary
@@ -72,12 +81,21 @@ package struct RequestMembers: Sendable {
     package var modelText: [UInt8] { scanner[Place.model]?.text ?? [] }
 
     /// The most tokens that the answers may have, all of them together; nil when it is not said.
+    /// Of several limits the largest counts: servers differ in which one they take.
     package var outputTokensMax: Int? {
-        let each =
-            scanner[Place.maxCompletionTokens]?.integer ?? scanner[Place.maxTokens]?.integer
-        guard let each else { return nil }
-        let count = max(scanner[Place.count]?.integer ?? 1, 1)
-        let (product, overflow) = each.multipliedReportingOverflow(by: count)
-        return overflow ? Int.max : product
+        var each: Int?
+        for place in [Place.maxTokens, Place.maxCompletionTokens, Place.maxOutputTokens] {
+            guard let count = scanner[place]?.count else { continue }
+            each = max(each ?? 0, count)
+        }
+        return each.map { $0.multipliedSaturating(by: answerCount) }
     }
+
+    /// Answers that are made, which is more than are told of with `best_of`.
+    private var answerCount: Int {
+        max(scanner[Place.count]?.count ?? 1, scanner[Place.bestOf]?.count ?? 1, 1)
+    }
+
+    /// Answers that were asked for.
+    package var choiceCount: Int { max(scanner[Place.count]?.count ?? 1, 1) }
 }

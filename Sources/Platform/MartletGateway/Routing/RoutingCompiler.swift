@@ -54,7 +54,8 @@ struct RoutingCompiler {
             tables.upstreams.append(
                 RoutingTables.Upstream(
                     name: upstream.name, address: upstream.address, dialect: upstream.dialect,
-                    keyVariable: upstream.keyVariable, isHTTP2: upstream.isHTTP2))
+                    keyVariable: upstream.keyVariable, isHTTP2: upstream.isHTTP2,
+                    asksUsage: upstream.asksUsage))
         }
         for pool in configuration.pools {
             if upstreamIndex[pool.name] != nil {

@@ -11,12 +11,14 @@ package struct RoutingTables: Sendable {
         package var dialect: GatewayConfiguration.Upstream.Dialect
         package var keyVariable: String?
         package var isHTTP2: Bool
+        package var asksUsage: Bool
 
         package init(
             name: String, address: GatewayConfiguration.Upstream.Address,
             dialect: GatewayConfiguration.Upstream.Dialect, keyVariable: String? = nil,
-            isHTTP2: Bool = false
+            isHTTP2: Bool = false, asksUsage: Bool = true
         ) {
+            self.asksUsage = asksUsage && dialect == .openai
             self.isHTTP2 = isHTTP2 || dialect == .grpc
             self.name = name
             self.address = address

@@ -140,10 +140,7 @@ extension ClientConnection {
         guard runtime.access.hasBudgets,
             let price = runtime.snapshot.tables.versions[exchange.version].price
         else { return }
-        let input = Int64(clamping: usage.input).multipliedReportingOverflow(by: price.input)
-        let output = Int64(clamping: usage.output).multipliedReportingOverflow(by: price.output)
-        let (sum, overflow) = input.partialValue.addingReportingOverflow(output.partialValue)
-        let cost = overflow || input.overflow || output.overflow ? Int64.max : sum
+        let cost = price.cost(of: usage)
         for budget in budgets(runtime, at: now) {
             // On this event loop the answer cannot come before what it settles.
             let isShared = loop.state.charge(budget, cost: cost)

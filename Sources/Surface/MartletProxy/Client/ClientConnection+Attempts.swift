@@ -149,15 +149,20 @@ extension ClientConnection {
     ) {
         let rename = renaming(to: exchange.version, at: identity)
         let deadline = exchange.deadline
+        let isCompared = exchange.isShadowed || exchange.cascade != nil
+        takeUsageQuestion(for: identity)
         parser.readHead {
             isRequestChunked = composeHead(
-                $0, identity, rename, deadline: deadline, at: now, into: &bytes)
+                $0, identity, rename, isCompared: isCompared, deadline: deadline, at: now,
+                into: &bytes)
         }
         exchange.renamer = exchange.isGRPC ? rename.map(messageRenamer) : nil
         if isRequestChunked {
             let body = renamed(exchange.body)
             unsafe body.withUnsafeBytes { unsafe ChunkedEncoder.append($0, to: &bytes) }
             if exchange.isBodyComplete { ChunkedEncoder.appendEnd(to: &bytes) }
+        } else if exchange.usageQuestion != nil {
+            appendBody(rename, to: &bytes)
         } else if let rename, let range = rename.range {
             bytes.append(0..<range.lowerBound, of: exchange.body)
             bytes.append(contentsOf: rename.quoted)

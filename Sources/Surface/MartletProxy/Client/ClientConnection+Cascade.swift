@@ -3,6 +3,7 @@
 
 internal import MartletBase
 internal import MartletGateway
+internal import MartletResilience
 internal import MartletWire
 
 /// Asks a small model first, and a larger one when the small one's answer is not sure of itself.
@@ -56,21 +57,23 @@ extension ClientConnection {
             status: exchange.status == 0 ? 504 : exchange.status,
             nanoseconds: exchange.began.nanoseconds(to: now))
         if let used = usage() {
-            counters.inputTokens += used.input
-            counters.outputTokens += used.output
+            counters.add(used)
             chargeBudgets(used, runtime, at: now)
             loop.account(
                 exchange.key, exchange.version, tenant: exchange.identity?.tenant, runtime
-            ).add(used)
-            exchange.usedBefore = used.total
+            ).add(used, price: runtime.snapshot.tables.versions[exchange.version].price)
+            exchange.usedBefore = exchange.usedBefore.addingSaturating(used.total)
         }
         exchange.held.removeAll(keepingCapacity: true)
         exchange.status = 0
         exchange.firstByte = nil
         exchange.answerBytes = 0
         exchange.isEventStream = false
+        if exchange.events.eventCount > 0 { exchange.events.reset() }
         exchange.checksEvents = false
         exchange.readsUsage = false
+        exchange.isCoded = false
+        exchange.leavesOutUsage = false
         // Nothing of the small model's answer is kept or compared.
         exchange.semantic?.body.removeAll(keepingCapacity: true)
         exchange.body = turn.body

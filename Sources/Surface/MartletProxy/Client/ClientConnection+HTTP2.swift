@@ -119,7 +119,7 @@ extension ClientConnection {
         stream.takeHead(status: head.status) { lines in
             _ = head.fields.appendForwarded(
                 to: &lines, keepsAuthorization: true, isRequest: false)
-            if case .length(let count) = head.framing, !stream.isGRPC {
+            if case .length(let count) = head.framing, !stream.isGRPC, !exchange.checksEvents {
                 lines.append("content-length: ")
                 lines.append(decimal: count)
                 lines.append("\r\n")

@@ -10,7 +10,7 @@ internal import MartletWire
 /// receive.
 extension ClientConnection: UpstreamUser {
     /// A stream's first bytes that are kept back until its first event shows whether it failed.
-    private static let heldBytesMax = 16 << 10
+    static let heldBytesMax = 16 << 10
 
     func upstreamAnswered(_ head: HTTPResponseHead, _ connection: UpstreamConnection) {
         guard connection === exchange.connection else { return }
@@ -32,13 +32,20 @@ extension ClientConnection: UpstreamUser {
         exchange.firstByte = now
         let type = head.fields.range(.contentType)
         exchange.isEventStream = type.map { begins($0, with: "text/event-stream", head) } ?? false
-        exchange.checksEvents =
-            exchange.isEventStream && connection.identity.dialect == .openai
-            && knownPath.hasSuffix("/completions")
-        if exchange.isEventStream { exchange.events.reset() }
+        exchange.isCoded = head.fields.isCoded
+        exchange.checksEvents = false
+        exchange.leavesOutUsage = false
+        if exchange.isEventStream {
+            exchange.events.reset(choices: exchange.members.choiceCount)
+            exchange.checksEvents =
+                !exchange.isCoded && connection.identity.dialect == .openai
+                && TokenRoute(path: knownPath).endsStreams
+            exchange.leavesOutUsage = exchange.checksEvents && exchange.usageQuestion != nil
+        }
         exchange.readsUsage =
-            !exchange.isEventStream && head.status == 200
+            !exchange.isEventStream && head.status == 200 && !exchange.isCoded
             && connection.identity.dialect == .openai
+        if exchange.isCoded { giveUpReading() }
         if exchange.readsUsage {
             exchange.usageScanner.reset()
             if case .length(let count) = head.framing {
@@ -118,8 +125,9 @@ extension ClientConnection: UpstreamUser {
             {
                 appendLength(count)
             }
-        case .length(let count): appendLength(count)
-        case .chunked, .untilClose:
+        // Something may be added to a stream, or left out.
+        case .length(let count) where !exchange.checksEvents: appendLength(count)
+        case .length, .chunked, .untilClose:
             if exchange.isOldVersion {
                 exchange.endsWithClose = true
             } else {
@@ -162,7 +170,8 @@ extension ClientConnection: UpstreamUser {
         guard connection === exchange.connection else { return }
         exchange.answerBytes += body.count
         if exchange.isEventStream {
-            unsafe exchange.events.read(body)
+            if exchange.leavesOutUsage { return unsafe relayWithoutUsage(body) }
+            if !exchange.isCoded { unsafe exchange.events.read(body) }
         } else if exchange.readsUsage {
             if exchange.answerLength == body.count {
                 unsafe exchange.usageScanner.readWhole(body)
@@ -170,10 +179,21 @@ extension ClientConnection: UpstreamUser {
                 unsafe exchange.usageScanner.read(body)
             }
         }
+        unsafe compare(body)
+        unsafe passOn(body)
+    }
+
+    @inline(__always)
+    func compare(_ body: UnsafeRawBufferPointer) {
         if exchange.isShadowed { unsafe keepForShadow(body) }
         if exchange.cascade != nil {
             unsafe exchange.cascade?.answer.add(body, at: shared.time.now())
         }
+    }
+
+    /// Takes some of the body as the client gets it.
+    @inline(__always)
+    func passOn(_ body: UnsafeRawBufferPointer) {
         if exchange.semantic != nil { unsafe keepForSemanticCache(body) }
         if caching != nil { unsafe record(body) }
         if exchange.stage == .holding {
@@ -207,10 +227,7 @@ extension ClientConnection: UpstreamUser {
                 guard exchange.held.count > CascadeTurn.heldBytesMax else { return }
                 acceptCascade()
             }
-            let isShown =
-                exchange.events.eventCount > 0
-                || exchange.held.count > ClientConnection.heldBytesMax
-            guard isShown, !hasFailedAtOnce() else { return }
+            guard hasShown(), !hasFailedAtOnce() else { return }
             release()
         }
         guard exchange.stage == .answering,
@@ -223,7 +240,7 @@ extension ClientConnection: UpstreamUser {
     /// The stream's first event is an error: as good as a bad status. True when that was dealt
     /// with.
     private func hasFailedAtOnce() -> Bool {
-        guard exchange.events.hasFailed else { return false }
+        guard exchange.isEventStream, exchange.events.hasFailed else { return false }
         let failure = AttemptFailure(.broken, "the upstream's stream began with an error")
         guard canGoOn(after: failure) else { return false }
         attemptHasFailed(failure)
@@ -254,6 +271,7 @@ extension ClientConnection: UpstreamUser {
             }
             release()
         }
+        passOnHeld()
         if exchange.checksEvents, exchange.status == 200 {
             switch exchange.events.ending {
             case .done, .failed: break
@@ -317,9 +335,11 @@ extension ClientConnection: UpstreamUser {
         giveUpAttempt(.failure)
         caching?.failure = CacheFailure(code: "upstream_stream_cut", message: reason)
         if let stream, exchange.isGRPC { return cutCall(reason, on: stream) }
-        if exchange.isEventStream, exchange.status == 200 {
-            let answer = LocalAnswer.error(502, "upstream_stream_cut", reason)
-            append(Array("\n\ndata: ".utf8) + answer.body + Array("\n\n".utf8))
+        if exchange.isEventStream, exchange.status == 200, !exchange.isCoded {
+            append(
+                StreamCutEvent.text(
+                    TokenRoute(path: knownPath), code: "upstream_stream_cut", message: reason,
+                    number: exchange.events.eventCount))
         }
         flushScratch()
         finishExchange(keepsAlive: false, lingers: false)

@@ -25,10 +25,12 @@ struct ModelRenaming {
 
 /// Writes the head of a request as the upstream gets it.
 extension ClientConnection {
+    /// - Parameter isCompared: the answer is to be read here.
     /// - Returns: whether the body goes in chunks: its length is not known.
     func composeHead(
         _ head: borrowing HTTPRequestHead, _ identity: UpstreamIdentity, _ rename: ModelRenaming?,
-        deadline: Deadline, at now: MonotonicInstant, into bytes: inout WireBuffer
+        isCompared: Bool, deadline: Deadline, at now: MonotonicInstant,
+        into bytes: inout WireBuffer
     ) -> Bool {
         let source = head.fields.bytes
         appendLine(head, source, identity, rename, &bytes)
@@ -38,7 +40,17 @@ extension ClientConnection {
             to: &bytes, keepsAuthorization: !ownsKeys && identity.credentialLine == nil,
             isRequest: true)
         if let line = identity.credentialLine { bytes.append(contentsOf: line) }
-        bytes.append("X-Forwarded-For: ")
+        if identity.dialect == .openai || isCompared {
+            // What is compressed cannot be counted, kept for others or compared.
+            bytes.append("Accept-Encoding: identity\r\nX-Forwarded-For: ")
+        } else {
+            if let given = kinds.acceptEncoding {
+                bytes.append("Accept-Encoding: ")
+                bytes.append(given, of: source)
+                bytes.append("\r\n")
+            }
+            bytes.append("X-Forwarded-For: ")
+        }
         if let before = kinds.forwardedFor {
             bytes.append(before, of: source)
             bytes.append(", ")
@@ -108,6 +120,35 @@ extension ClientConnection {
         bytes.append("ms")
     }
 
+    /// Decides whether an upstream is asked for what a stream uses.
+    func takeUsageQuestion(for identity: UpstreamIdentity) {
+        if exchange.usageQuestion != nil { exchange.usageQuestion = nil }
+        guard exchange.scansBody, exchange.members.hasStream, identity.asksUsage,
+            exchange.isBodyComplete, exchange.isReplayable,
+            TokenRoute(path: knownPath) == .completions
+        else { return }
+        exchange.usageQuestion = exchange.members.usageQuestion
+    }
+
+    /// Appends the whole body, with another name for the model and the question for the usage.
+    func appendBody(_ rename: ModelRenaming?, to bytes: inout WireBuffer) {
+        var first = rename.flatMap { rename in
+            rename.range.map { BodyEdit(range: $0, text: rename.quoted) }
+        }
+        var second = exchange.usageQuestion
+        if let one = first, let other = second, other.range.lowerBound < one.range.lowerBound {
+            swap(&first, &second)
+        }
+        var place = 0
+        for edit in [first, second] {
+            guard let edit else { continue }
+            bytes.append(place..<edit.range.lowerBound, of: exchange.body)
+            bytes.append(contentsOf: edit.text)
+            place = edit.range.upperBound
+        }
+        bytes.append(place..<exchange.body.count, of: exchange.body)
+    }
+
     private func appendFraming(
         _ head: borrowing HTTPRequestHead, _ rename: ModelRenaming?, _ bytes: inout WireBuffer
     ) -> Bool {
@@ -116,6 +157,9 @@ extension ClientConnection {
         if let rename, rename.isInMessages { length = nil }
         if let known = length, let rename, let range = rename.range {
             length = known + rename.quoted.count - range.count
+        }
+        if let known = length, let question = exchange.usageQuestion {
+            length = known + question.growth
         }
         guard let length else {
             bytes.append("\r\nTransfer-Encoding: chunked")

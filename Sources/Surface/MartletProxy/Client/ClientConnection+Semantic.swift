@@ -119,7 +119,10 @@ extension ClientConnection {
         exchange.semantic = nil
         guard exchange.status == 200, !exchange.isCut, !exchange.hasClientLeft,
             mayKeep(turn), !turn.body.isEmpty,
-            !exchange.isEventStream || exchange.checksEvents && exchange.events.ending == .done
+            !exchange.isEventStream || exchange.checksEvents && exchange.events.ending == .done,
+            !exchange.events.hasFailed,
+            !CachedAnswer(status: 200, body: turn.body, isEventStream: exchange.isEventStream)
+                .tellsOfError
         else { return }
         shared.semantic.keep(
             SemanticIndex.Kept(isEventStream: exchange.isEventStream, body: turn.body),

@@ -4,6 +4,7 @@
 internal import Logging
 internal import MartletBase
 internal import MartletGateway
+internal import MartletResilience
 internal import MartletWire
 
 extension ClientConnection {
@@ -14,9 +15,8 @@ extension ClientConnection {
         forgetPlace()
         let usage = usage()
         if let held = holds.take() {
-            let used = (usage?.total ?? 0).addingReportingOverflow(exchange.usedBefore)
-            loop.state.settle(
-                held, usedTokens: used.overflow ? .max : used.partialValue, at: now)
+            let used = (usage?.total ?? 0).addingSaturating(exchange.usedBefore)
+            loop.state.settle(held, usedTokens: used, at: now)
         }
         if caching != nil { endCaching(at: now) }
         let taken = exchange.began.nanoseconds(to: now)
@@ -27,11 +27,10 @@ extension ClientConnection {
         }
         if let usage, let runtime = exchange.runtime {
             chargeBudgets(usage, runtime, at: now)
-            counters.inputTokens += usage.input
-            counters.outputTokens += usage.output
+            counters.add(usage)
             loop.account(
                 exchange.key, exchange.version, tenant: exchange.identity?.tenant, runtime
-            ).add(usage)
+            ).add(usage, price: runtime.snapshot.tables.versions[exchange.version].price)
         }
         if exchange.cacheResult?.isServed ?? false, let runtime = exchange.runtime {
             loop.account(
@@ -46,22 +45,45 @@ extension ClientConnection {
     }
 
     /// What is billed: what the upstream says it was; without that, an estimate of what reached the
-    /// client. Nothing for answers that failed.
+    /// client. Nothing for answers that failed. A request that has nothing to do with tokens still
+    /// counts as one.
     func usage() -> TokenUsage? {
         guard exchange.status == 200, exchange.version >= 0, !exchange.isFixed,
             !(exchange.cacheResult?.isServed ?? false)
         else { return nil }
-        if exchange.isEventStream {
-            guard exchange.checksEvents else { return nil }
-            if let usage = exchange.events.usage { return usage }
-            guard exchange.events.contentEvents > 0 else { return nil }
-            return TokenUsage(
-                input: exchange.inputEstimate, output: exchange.events.contentEvents,
-                isEstimated: true)
-        }
         if exchange.isGRPC { return TokenUsage(input: 0, output: 0) }
-        guard exchange.readsUsage else { return nil }
-        return unsafe exchange.usageScanner.withText(0) { unsafe TokenUsage(bytes: $0) }
+        guard exchange.method == .post else { return nil }
+        if exchange.isEventStream {
+            if let usage = exchange.events.usage { return usage }
+        } else if exchange.readsUsage {
+            let said = unsafe exchange.usageScanner.withText(0) { unsafe TokenUsage(bytes: $0) }
+            if let said { return said }
+        }
+        return measured()
+    }
+
+    private func measured() -> TokenUsage? {
+        guard let pool = exchange.pool, let member = exchange.member,
+            pool.members[member].dialect == .openai
+        else { return TokenUsage(input: 0, output: 0) }
+        var measure = AnswerMeasure(route: TokenRoute(path: knownPath))
+        measure.inputEstimate = exchange.inputEstimate
+        measure.input = exchange.events.inputTokens
+        measure.answerBytes = exchange.answerBytes
+        measure.isCoded = exchange.isCoded
+        measure.reservedOutput = exchange.outputTokensMax ?? reservedOutput
+        measure.isEventStream = exchange.isEventStream
+        measure.contentEvents = exchange.events.contentEvents
+        measure.hasFailed = exchange.isCut || exchange.events.hasFailed
+        return measure.usage
+    }
+
+    /// What limits reserve for a request that does not say how much it wants.
+    private var reservedOutput: Int {
+        guard let key = exchange.key, let limiter = exchange.runtime?.keyLimiters[key] else {
+            return LimitPolicy().reservedOutput
+        }
+        return limiter.policy.reservedOutput
     }
 
     /// The request's place in its trace: the same for all its attempts.

@@ -60,16 +60,12 @@ extension ClientConnection {
         let identity = pool.members[attempt.member]
         let rename = renaming(to: version, at: identity)
         var lines = WireBuffer()
+        takeUsageQuestion(for: identity)
         parser.readHead {
-            _ = composeHead($0, identity, rename, deadline: .never, at: now, into: &lines)
+            _ = composeHead(
+                $0, identity, rename, isCompared: true, deadline: .never, at: now, into: &lines)
         }
-        var bytes = unsafe Array(lines.bytes)
-        if let rename, let range = rename.range {
-            bytes += exchange.body[..<range.lowerBound] + rename.quoted
-            bytes += exchange.body[range.upperBound...]
-        } else {
-            bytes += exchange.body
-        }
-        return ShadowCall(pool, attempt, bytes, exchange.method)
+        appendBody(rename, to: &lines)
+        return ShadowCall(pool, attempt, unsafe Array(lines.bytes), exchange.method)
     }
 }

@@ -97,6 +97,12 @@ struct Exchange {
     var held: [UInt8] = []
     var isEventStream = false
     var checksEvents = false
+    /// The answer is compressed: nobody here reads it.
+    var isCoded = false
+    /// Asks the upstream for what a stream used, because the client does not.
+    var usageQuestion: BodyEdit?
+    /// The answer to that is not for the client.
+    var leavesOutUsage = false
     var events = EventStreamReader()
     var readsUsage = false
     var usageScanner = MemberScanner(names: ["usage"])
@@ -173,6 +179,9 @@ struct Exchange {
         if !held.isEmpty { held.removeAll(keepingCapacity: true) }
         isEventStream = false
         checksEvents = false
+        isCoded = false
+        if usageQuestion != nil { usageQuestion = nil }
+        leavesOutUsage = false
         readsUsage = false
         firstByte = nil
         answerBytes = 0
@@ -181,6 +190,8 @@ struct Exchange {
         isShadowed = false
         if cascade != nil { cascade = nil }
         if semantic != nil { semantic = nil }
+        // The next answer may be no stream.
+        if events.eventCount > 0 { events.reset() }
         usedBefore = 0
         cacheResult = nil
         isFixed = false

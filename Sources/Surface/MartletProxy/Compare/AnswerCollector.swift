@@ -12,6 +12,8 @@ struct AnswerCollector {
 
     private(set) var status = 0
     private(set) var isTooLong = false
+    /// Compressed answers are not read.
+    private(set) var isCoded = false
     private var body: [UInt8] = []
     private var stream: StreamAssembler?
     private var headerLength: Int?
@@ -21,6 +23,7 @@ struct AnswerCollector {
         status = head.status
         body.removeAll(keepingCapacity: true)
         isTooLong = false
+        isCoded = head.fields.isCoded
         firstByte = nil
         headerLength = head.fields.range(of: "inference-header-content-length")
             .flatMap { head.fields.decimal($0) }
@@ -45,9 +48,9 @@ struct AnswerCollector {
         }
     }
 
-    /// Nil when it was too long to be kept.
+    /// Nil when it was too long to be kept, or compressed.
     func answer(from began: MonotonicInstant, to end: MonotonicInstant) -> ComparedAnswer? {
-        guard !isTooLong else { return nil }
+        guard !isTooLong, !isCoded else { return nil }
         return ComparedAnswer(
             status: status, body: body, latency: began.duration(to: end),
             firstByte: firstByte.map { began.duration(to: $0) }, headerLength: headerLength,

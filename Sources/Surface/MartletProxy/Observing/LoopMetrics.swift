@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletGateway
+internal import MartletResilience
 
 /// What one event loop has counted. Plain numbers: nobody else touches them; a scrape visits each
 /// loop.
@@ -88,13 +89,9 @@ final class LoopMetrics {
 /// One version's numbers on one loop.
 final class VersionCounters {
     @safe @exclusivity(unchecked) var values = VersionValues()
-    var inputTokens: Int {
-        get { values.inputTokens }
-        set { values.inputTokens = newValue }
-    }
-    var outputTokens: Int {
-        get { values.outputTokens }
-        set { values.outputTokens = newValue }
+    func add(_ usage: TokenUsage) {
+        values.inputTokens = values.inputTokens.addingSaturating(usage.input)
+        values.outputTokens = values.outputTokens.addingSaturating(usage.output)
     }
 
     func record(status: Int, nanoseconds: Int64) {
@@ -131,8 +128,8 @@ struct VersionValues: Sendable {
         }
         durations.add(other.durations)
         firstBytes.add(other.firstBytes)
-        inputTokens += other.inputTokens
-        outputTokens += other.outputTokens
+        inputTokens = inputTokens.addingSaturating(other.inputTokens)
+        outputTokens = outputTokens.addingSaturating(other.outputTokens)
     }
 }
 
@@ -157,7 +154,7 @@ struct DurationHistogram: Sendable {
 
     mutating func add(_ other: DurationHistogram) {
         for index in 0..<23 { buckets[index] += other.buckets[index] }
-        nanoseconds = nanoseconds &+ other.nanoseconds
+        nanoseconds = nanoseconds.addingSaturating(other.nanoseconds)
         count += other.count
     }
 }

@@ -50,12 +50,15 @@ final class UpstreamIdentity: Sendable {
     let localModel: String?
     /// Models of this process cannot be asked where there are none: they count as down.
     let canBeAsked: Bool
+    /// Streams are asked for what they used.
+    var asksUsage: Bool { source.asksUsage }
     var speaksHTTP2: Bool { source.isHTTP2 && localModel == nil }
 
     /// Whether it stands for the same endpoint with the same credentials.
     func matches(_ upstream: RoutingTables.Upstream, secret: String?) -> Bool {
         source.name == upstream.name && source.address == upstream.address
             && source.dialect == upstream.dialect && source.isHTTP2 == upstream.isHTTP2
+            && source.asksUsage == upstream.asksUsage
             && credentialLine == secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
     }
 }

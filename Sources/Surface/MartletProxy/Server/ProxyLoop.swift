@@ -143,8 +143,7 @@ final class ProxyLoop {
                 key: key.map { runtime.access.keys[$0].name },
                 tenant: tenant ?? key.flatMap { runtime.access.keys[$0].tenant },
                 model: tables.models[tables.versions[version].model].name,
-                version: tables.versions[version].label),
-            price: tables.versions[version].price)
+                version: tables.versions[version].label))
         accounts[place] = found
         if isInTable { accountTable[number] = found }
         return found

@@ -21,7 +21,12 @@ final class RedisState: SharedState {
         var inFlight = 0
         /// Admitted by the share and not charged yet.
         var requestsOwed = 0
-        var tokensOwed = 0
+        private(set) var tokensOwed = 0
+
+        init(limiter: Limiter) { self.limiter = limiter }
+
+        mutating func owe(tokens: Int) { tokensOwed = tokensOwed.addingSaturating(tokens) }
+        mutating func forgetTokens() { tokensOwed = 0 }
     }
 
     let link: RedisLink
@@ -124,14 +129,14 @@ final class RedisState: SharedState {
         guard let shared = holds.shared else { return }
         if shared.isShare {
             for (limiter, _) in shared.limits {
-                accounts[name(limiter), default: Account(limiter: limiter)].tokensOwed +=
-                    usedTokens
+                accounts[name(limiter), default: Account(limiter: limiter)].owe(tokens: usedTokens)
             }
             if link.isReady { chargeOwed() }
             return
         }
         adjust(
-            shared.limits.map { ($0.limiter, 0, $0.reserved - usedTokens) }, inFlight: -1)
+            shared.limits.map { ($0.limiter, 0, $0.reserved.subtractingSaturating(usedTokens)) },
+            inFlight: -1)
     }
 
     /// What was admitted too late for anybody is given back whole.
@@ -151,7 +156,7 @@ final class RedisState: SharedState {
         // rest is settled then.
         for (limiter, requests, tokens) in changes {
             accounts[name(limiter)]?.requestsOwed -= requests
-            accounts[name(limiter)]?.tokensOwed -= tokens
+            accounts[name(limiter)]?.owe(tokens: 0.subtractingSaturating(tokens))
         }
     }
 
@@ -183,12 +188,13 @@ final class RedisState: SharedState {
 
     private func settle(_ name: String, _ account: Account, setsInFlight: Bool) {
         let arguments = numbers(
-            account.limiter, -account.requestsOwed, -account.tokensOwed, inFlight: 0,
+            account.limiter, -account.requestsOwed, 0.subtractingSaturating(account.tokensOwed),
+            inFlight: 0,
             set: setsInFlight ? account.inFlight : -1)
         guard link.script(.settle, keys: [key(account.limiter)], [me] + arguments, { _ in })
         else { return }
         accounts[name]?.requestsOwed = 0
-        accounts[name]?.tokensOwed = 0
+        accounts[name]?.forgetTokens()
         if account.inFlight == 0 { accounts[name] = nil }
     }
 
