@@ -48,8 +48,9 @@ extension ClientConnection {
     /// client. Nothing for answers that failed. A request that has nothing to do with tokens still
     /// counts as one.
     func usage() -> TokenUsage? {
-        guard exchange.status == 200, exchange.version >= 0, !exchange.isFixed,
-            !(exchange.cacheResult?.isServed ?? false)
+        // Without a first byte nobody was asked: the answer is the gateway's own.
+        guard exchange.status == 200, exchange.version >= 0, exchange.firstByte != nil,
+            !exchange.isFixed, !(exchange.cacheResult?.isServed ?? false)
         else { return nil }
         if exchange.isGRPC { return TokenUsage(input: 0, output: 0) }
         guard exchange.method == .post else { return nil }
