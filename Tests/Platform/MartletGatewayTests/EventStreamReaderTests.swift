@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletGateway
 internal import Testing
 
@@ -232,6 +233,41 @@ struct EventStreamReaderTests {
             #expect(read(kept).eventCount == 2)
             #expect(read(kept).usage == nil)
             #expect(read(kept).ending == .done)
+        }
+    }
+
+    @Test("how a stream is cut into pieces changes neither what is read nor what goes on")
+    func anyPieces() {
+        for seed in 0..<300 as Range<UInt64> {
+            var random = SeededRandom(seed: seed)
+            let long = String(repeating: "z", count: Int.random(in: 0..<40_000, using: &random))
+            let events = [
+                Self.delta, Self.usage, ": ping\n\n", "event: x\n\n", "\n", Self.messageStart,
+                Self.messageDelta, "data: {\"a\":\"\(long)\",\"usage\":{\"prompt_tokens\":9}}\n\n",
+                "data: {\"choices\":[],\"pad\":\"\(long)\",\"usage\":{\"prompt_tokens\":8}}\n\n",
+                Self.choice(1, finish: true), Self.finish,
+            ]
+            let ends = ["\n", "\r\n", "\r"]
+            var text = ""
+            for _ in 0..<Int.random(in: 1..<12, using: &random) {
+                text += events.randomElement(using: &random) ?? ""
+            }
+            text = text.replacing("\n", with: ends.randomElement(using: &random) ?? "\n")
+            if Bool.random(using: &random) { text += "data: {\"cut" }
+            let (whole, first) = filter(text, pieces: text.utf8.count)
+            let size = Int.random(in: 1..<5_000, using: &random)
+            let (kept, second) = filter(text, pieces: size)
+            #expect(kept == whole, "seed \(seed)")
+            let plain = read(text, pieces: size)
+            for other in [second, plain] {
+                #expect(other.ending == first.ending, "seed \(seed)")
+                #expect(other.usage == first.usage, "seed \(seed)")
+                #expect(other.inputTokens == first.inputTokens, "seed \(seed)")
+                #expect(other.eventCount == first.eventCount, "seed \(seed)")
+                #expect(other.contentEvents == first.contentEvents, "seed \(seed)")
+            }
+            // What is left out is left out once: nothing more goes at the second time.
+            #expect(filter(kept, pieces: size).0 == kept, "seed \(seed)")
         }
     }
 }

@@ -28,7 +28,6 @@ package struct RequestMembers: Sendable {
     /// Where the model's name stands in the body, quotes included.
     package var modelRange: Range<Int>? { scanner.range(Place.model) }
     package var user: String? { scanner[Place.user]?.string }
-    package var hasStream: Bool { scanner.has(Place.stream) }
     var streamRange: Range<Int>? { scanner.range(Place.stream) }
     var streamOptions: MemberScanner.Member? { scanner[Place.streamOptions] }
     /// All of the body has been read.
@@ -47,6 +46,8 @@ package struct RequestMembers: Sendable {
         package var modelRange: Range<Int>?
         package var user: String?
         package var outputTokensMax: Int?
+        /// It says whether it wants a stream.
+        package var hasStream = false
     }
 
     /// All of it at once, read in place.
@@ -56,6 +57,7 @@ package struct RequestMembers: Sendable {
         summary.hasDuplicate = scanner.hasDuplicate
         summary.modelRange = scanner.range(Place.model)
         summary.hasModel = summary.modelRange != nil
+        summary.hasStream = scanner.has(Place.stream)
         if let range = summary.modelRange, range.count == known.count {
             unsafe scanner.withText(Place.model) { name in
                 summary.isKnownModel =

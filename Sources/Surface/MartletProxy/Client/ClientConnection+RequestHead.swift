@@ -123,8 +123,8 @@ extension ClientConnection {
     /// Decides whether an upstream is asked for what a stream uses.
     func takeUsageQuestion(for identity: UpstreamIdentity) {
         if exchange.usageQuestion != nil { exchange.usageQuestion = nil }
-        guard exchange.scansBody, exchange.members.hasStream, identity.asksUsage,
-            exchange.isBodyComplete, exchange.isReplayable,
+        guard exchange.hasStream, exchange.isBodyComplete, exchange.isReplayable,
+            identity.asksUsage,
             TokenRoute(path: knownPath) == .completions
         else { return }
         exchange.usageQuestion = exchange.members.usageQuestion

@@ -38,6 +38,7 @@ extension ClientConnection {
         if summary.hasDuplicate { return false }
         exchange.modelRange = summary.modelRange
         exchange.user = summary.user
+        exchange.hasStream = summary.hasStream
         exchange.outputTokensMax = summary.outputTokensMax
         guard summary.hasModel else {
             exchange.modelName = nil

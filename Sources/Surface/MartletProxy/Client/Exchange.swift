@@ -65,6 +65,7 @@ struct Exchange {
     var modelName: String?
     var modelRange: Range<Int>?
     var user: String?
+    var hasStream = false
     var outputTokensMax: Int?
     var decision = RoutingDecision(outcome: .unknownModel)
     var version = -1
@@ -160,6 +161,7 @@ struct Exchange {
         modelName = nil
         modelRange = nil
         user = nil
+        hasStream = false
         outputTokensMax = nil
         version = -1
         fallbackPlace = 0
