@@ -20,7 +20,8 @@ MODELS = f"""  llama:
   marked: {{versions: {{v1: {{pool: marked, model: meta-llama}}}}}}
   inside: {{versions: {{v1: {{pool: inside, model: meta-llama}}}}}}
 """
-LOAD = "load: {path: /metrics, interval: 100ms, timeout: 1s}, health: {path: /health, interval: 100ms, failures: 2}"
+LOAD = ("load: {path: /metrics, interval: 100ms, timeout: 10s}, "
+        "health: {path: /health, interval: 100ms, timeout: 10s, failures: 2}")
 POOLS = f"""pools:
   gpus: {{members: [left, right], balance: lora, {LOAD}}}
   marked: {{members: [left, right], balance: lora, adapter_key: "header:x-adapter", {LOAD}}}
@@ -69,7 +70,7 @@ def member(gateway, name, pool="gpus"):
 
 
 def until(what):
-    for _ in range(300):
+    for _ in range(1_500):
         if what():
             return
         time.sleep(0.02)
