@@ -2,7 +2,6 @@
 
 import json
 
-import httpx
 import openai
 import pytest
 
@@ -42,49 +41,58 @@ def test_some_tool_is_called_in_a_stream(client, model):
     check(arguments)
 
 
-def test_a_turn_with_calls_is_read(client, base, model):
+def test_a_turn_with_calls_is_read(client, model, prompt_of):
     messages = HELLO + [
         {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {
             "name": "get_weather", "arguments": '{"city": "Rome", "days": 1}'}}]},
         {"role": "tool", "tool_call_id": "1", "content": "sunny"}]
-    answer = client.chat.completions.create(model=model, messages=messages, tools=[TOOL], max_tokens=4)
-    assert answer.usage.completion_tokens <= 4
-    body = {"model": model, "messages": messages, "tools": [TOOL]}
-    tokens = httpx.post(base + "/tokenize", json=body).json()["tokens"]
-    prompt = httpx.post(base + "/detokenize", json={"model": model, "tokens": tokens}).json()["prompt"]
-    assert answer.usage.prompt_tokens == len(tokens)
-    # The template gets the arguments as values.
+    prompt = prompt_of(messages=messages, tools=[TOOL])
     call = prompt.split("<tool_call>\n")[1].split("\n</tool_call>")[0]
+    # The arguments are values for the template, no text in a text.
     assert json.loads(call) == {"name": "get_weather", "arguments": {"city": "Rome", "days": 1}}
-    assert "<|im_start|>tool\nsunny<|im_end|>" in prompt
-    assert json.loads(prompt.split("<tools>")[1].split("</tools>")[0]) == [TOOL]
+    assert "<|im_start|>tool\nsunny<|im_end|>\n" in prompt
+    tools = prompt.split("<tools>")[1].split("</tools>")[0]
+    assert json.loads(tools) == [TOOL]
+    answer = client.chat.completions.create(model=model, messages=messages, tools=[TOOL], max_tokens=4)
+    assert 0 < answer.usage.completion_tokens <= 4
 
 
-SCHEMAS = [
-    {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}},
-     "required": ["a", "b"], "additionalProperties": False},
-    {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
-    {"enum": ["red", "green", 3, None]},
-    {"anyOf": [{"type": "null"}, {"type": "object", "properties": {"x": {"const": "y"}}, "required": ["x"]}]},
-    {"type": "object", "required": ["s"], "properties": {"s": {"type": "string", "maxLength": 4}}},
+ARGUMENTS = '{"city": "Rome", "days": 12345678901234567890, "x": 1.10}'
+CALL = '{"name": "get_weather", "arguments": %s}' % ARGUMENTS
+FORMS = [
+    "<tool_call>\n" + CALL + "\n</tool_call>", "[TOOL_CALLS] [" + CALL + "]",
+    "[TOOL_CALLS]get_weather[ARGS]" + ARGUMENTS, CALL, "<|python_tag|>" + CALL,
+    "<function=get_weather>" + ARGUMENTS + "</function>", "<|tool_call|>[" + CALL + "]<|/tool_call|>",
 ]
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=range(len(SCHEMAS)))
-def test_answers_follow_a_schema(client, model, schema):
-    for seed in range(3):
+@pytest.mark.parametrize("text", FORMS, ids=range(len(FORMS)))
+def test_calls_of_the_families(client, model, text):
+    options = dict(model=model, messages=HELLO, tools=[TOOL], max_tokens=400,
+                   extra_body={"guided_choice": [text]})
+    choice = client.chat.completions.create(**options).choices[0]
+    assert [c.function.name for c in choice.message.tool_calls] == ["get_weather"]
+    assert choice.message.tool_calls[0].function.arguments == ARGUMENTS
+    assert not choice.message.content and choice.finish_reason == "tool_calls"
+    names, pieces = [], []
+    for chunk in client.chat.completions.create(stream=True, **options):
+        for call in (chunk.choices[0].delta.tool_calls or []) if chunk.choices else []:
+            if call.function.name:
+                names.append(call.function.name)
+                assert call.id and not pieces
+            if call.function.arguments:
+                pieces.append(call.function.arguments)
+    # As they come: in more than one piece.
+    assert names == ["get_weather"] and "".join(pieces) == ARGUMENTS and len(pieces) > 3
+
+
+def test_one_call_where_no_more_are_wanted(client, model):
+    text = "<tool_call>" + CALL + "</tool_call>\n" + "<tool_call>" + CALL + "</tool_call>"
+    for parallel in (True, False):
         answer = client.chat.completions.create(
-            model=model, messages=HELLO, max_tokens=300, seed=seed, temperature=1,
-            response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}})
-        choice = answer.choices[0]
-        assert choice.finish_reason == "stop"
-        value = json.loads(choice.message.content)
-        if "enum" in schema:
-            assert value in schema["enum"]
-        if schema.get("type") == "array":
-            assert 2 <= len(value) <= 3 and all(isinstance(v, int) for v in value)
-        if "properties" in schema:
-            assert set(schema["required"]) <= set(value)
+            model=model, messages=HELLO, tools=[TOOL], max_tokens=400, parallel_tool_calls=parallel,
+            extra_body={"guided_choice": [text]})
+        assert len(answer.choices[0].message.tool_calls) == (2 if parallel else 1)
 
 
 def test_other_forms(client, model):

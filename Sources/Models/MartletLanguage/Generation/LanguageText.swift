@@ -41,6 +41,8 @@ public struct ChatPrompt: Sendable {
     public var continuesFinalMessage = false
     /// Further names for the template.
     public var variables = JSONObject()
+    /// Told the prompt as the model will read it.
+    package var onRender: (@Sendable (String) -> Void)?
 
     public init(messages: [JSONValue]) {
         self.messages = messages
@@ -75,7 +77,9 @@ extension LanguageText {
             prompt.addsGenerationPrompt && !prompt.continuesFinalMessage)
         do throws(TemplateError) {
             let text = try template.render(variables, wallSeconds: wallSeconds)
-            return prompt.continuesFinalMessage ? try cut(text, prompt) : text
+            let whole = prompt.continuesFinalMessage ? try cut(text, prompt) : text
+            prompt.onRender?(whole)
+            return whole
         } catch {
             let code: LanguageError.Code =
                 error.code == .limitExceeded ? .limitExceeded : .invalidInput

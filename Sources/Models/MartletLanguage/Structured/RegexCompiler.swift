@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Reads a regular expression: literals, `.`, classes, groups, alternatives and counted repetition;
-/// the whole answer must match, so that anchors at its ends change nothing.
+/// Reads a regular expression: literals, `.`, classes, groups, alternatives, counted repetition, and
+/// anchors at its ends. `\d`, `\w` and their opposites go by ASCII, `\S` is no space of Unicode's.
 struct RegexCompiler {
     private let scalars: [Unicode.Scalar]
     private var place = 0
@@ -19,7 +19,10 @@ struct RegexCompiler {
         try automaton.add(from, parse(pattern), to)
     }
 
-    static func parse(_ pattern: String) throws(LanguageError) -> TextPattern {
+    /// - Parameter searches: the pattern is to be found in a text; if not, it is the whole text.
+    static func parse(
+        _ pattern: String, searches: Bool = false
+    ) throws(LanguageError) -> TextPattern {
         guard pattern.utf8.count <= lengthMax else {
             throw LanguageError(
                 .limitExceeded, "regex: \(pattern.utf8.count) bytes, at most \(lengthMax)")
@@ -29,7 +32,7 @@ struct RegexCompiler {
         guard compiler.place == compiler.scalars.count else {
             throw compiler.fail("an unexpected ')'")
         }
-        return found
+        return try found.resolved(searches: searches)
     }
 
     /// A class alone, as grammars have them: what follows its `[`.
@@ -114,9 +117,12 @@ struct RegexCompiler {
         if parts.count == 2, !parts[1].isEmpty, most == nil {
             throw fail("a repetition that is none")
         }
-        guard least >= 0, least <= RegexCompiler.repeatMax, most ?? 0 <= RegexCompiler.repeatMax,
-            most ?? least >= least
-        else { throw fail("a repetition of more than \(RegexCompiler.repeatMax)") }
+        guard least >= 0, most ?? least >= least else {
+            throw fail("'{\(body)}' asks for at least \(least) and at most \(most ?? 0)")
+        }
+        guard least <= RegexCompiler.repeatMax, most ?? 0 <= RegexCompiler.repeatMax else {
+            throw fail("a repetition of more than \(RegexCompiler.repeatMax)")
+        }
         place = close + 1
         return (least, most)
     }
@@ -136,7 +142,8 @@ struct RegexCompiler {
             return inner
         case "[": return .oneOf(try characterClass())
         case ".": return .oneOf(.anyButLineEnd)
-        case "^", "$": return .sequence([])
+        case "^": return .begin
+        case "$": return .end
         case "\\": return .oneOf(try escape())
         case "*", "+", "?": throw fail("nothing to repeat")
         default: return .text(String(Character(scalar)))
@@ -154,6 +161,15 @@ struct RegexCompiler {
             }
         case "s", "S":
             for byte in [9, 10, 11, 12, 13, 32] { set.insert(Unicode.Scalar(UInt8(byte))) }
+            // What some take for a space is none of the others.
+            if scalar == "S" {
+                let more: [ScalarSet.Range] = [
+                    0x1C...0x1F, 0x85...0x85, 0xA0...0xA0, 0x1680...0x1680, 0x2000...0x200A,
+                    0x2028...0x2029, 0x202F...0x202F, 0x205F...0x205F, 0x3000...0x3000,
+                    0xFEFF...0xFEFF,
+                ]
+                for range in more { set.insert(range) }
+            }
         case "n": set.insert("\n")
         case "t": set.insert("\t")
         case "r": set.insert("\r")
@@ -188,6 +204,12 @@ struct RegexCompiler {
             let scalar = try take()
             if scalar == "]", !isFirst { break }
             isFirst = false
+            if scalar == "[", let next = current, [":", ".", "="].contains(next) {
+                throw fail("classes with names, as in '[[:alpha:]]', are not supported")
+            }
+            if scalar == current, ["&", "~"].contains(scalar) {
+                throw fail("'\(scalar)\(scalar)' between classes is not supported")
+            }
             var single = scalar
             if scalar == "\\" {
                 let before = place
@@ -206,19 +228,16 @@ struct RegexCompiler {
             place += 1
             var last = try take()
             if last == "\\" { last = RegexCompiler.only(try escape()) ?? last }
-            guard single.value <= last.value, last.value - single.value < 4096 else {
-                throw fail("a range that is none, or of more than 4096 characters")
+            guard single.value <= last.value else {
+                throw fail("a range that ends before it begins")
             }
-            for value in single.value...last.value {
-                if let scalar = Unicode.Scalar(value) { set.insert(scalar) }
-            }
+            set.insert(single.value...last.value)
         }
         set.isNegated = isNegated
         return set
     }
 
     private static func only(_ set: ScalarSet) -> Unicode.Scalar? {
-        if let wide = set.wide.first { return wide }
-        return (0..<128).first { set.hasASCII(UInt8($0)) }.map { Unicode.Scalar(UInt8($0)) }
+        set.resolved.first.flatMap { Unicode.Scalar($0.lowerBound) }
     }
 }

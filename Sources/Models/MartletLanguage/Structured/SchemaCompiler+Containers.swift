@@ -5,119 +5,222 @@ internal import MartletJSON
 
 /// Objects, arrays, and values of any kind.
 extension SchemaCompiler {
-    mutating func properties(
-        _ object: JSONObject, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) -> Bool {
-        guard let members = object["properties"]?.objectValue, !members.isEmpty else {
-            if object["additionalProperties"] == false {
-                try automaton.add(from, "{}", to)
-            } else {
-                try self.object(
-                    from, to, &automaton, value: object["additionalProperties"])
+    mutating func object(
+        _ shape: SchemaShape, _ schema: LocatedSchema, _ from: State, _ to: State,
+        _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) {
+        let names = shape.names + shape.required.filter { !shape.names.contains($0) }
+        guard !names.isEmpty else { return try map(shape, schema, from, to, &automaton) }
+        var members: [(name: String, isRequired: Bool, schemas: [LocatedSchema])] = []
+        for name in names {
+            let isRequired = shape.required.contains(name)
+            var reader = reader
+            let schemas = try shape.schemas(name) { pattern throws(LanguageError) in
+                try reader.matches(pattern, name, schema)
             }
-            return true
+            self.reader = reader
+            if try self.reader.fits(.string(name), shape.nameSchemas) {
+                members.append((name, isRequired, schemas))
+            } else if isRequired {
+                return
+            }
         }
-        guard members.count <= SchemaCompiler.propertyCountMax else {
-            throw fail("more than \(SchemaCompiler.propertyCountMax) properties")
+        guard shape.membersMin <= members.count else {
+            throw schema.member("minProperties", .null).fail(
+                "\(shape.membersMin) is more than the properties with names, and no others are "
+                    + "written beside those")
         }
-        let required = Set((object["required"]?.arrayValue ?? []).compactMap(\.stringValue))
-        // Nothing written so far, and something.
-        var empty: State? = try automaton.makeState()
-        var filled = try automaton.makeState()
+        let requiredCount = members.count { $0.isRequired }
+        let most = min(shape.membersMax ?? members.count, members.count)
+        let isCounted = shape.membersMin > requiredCount || most < members.count
         let inside = try automaton.makeState()
-        if let empty { try space(inside, empty, &automaton) }
-        for (name, schema) in members {
-            let key = try automaton.makeState()
-            let value = try automaton.makeState()
-            let after = try automaton.makeState()
-            // Nothing may lead to a value that cannot end.
-            guard try add(schema, value, after, &automaton) else {
-                if required.contains(name) { return false }
-                continue
-            }
-            if let empty { automaton.join(empty, key) }
-            let comma = try automaton.makeState()
-            automaton.add(filled, 0x2C...0x2C, comma)
-            try space(comma, key, &automaton)
-            let colon = try automaton.makeState()
-            try automaton.add(key, JSONValue.string(name).serialized() + [0x3A], colon)
-            try space(colon, value, &automaton)
-            if required.contains(name) {
-                empty = nil
-            } else {
-                automaton.join(filled, after)
-                if let old = empty {
-                    let next = try automaton.makeState()
-                    automaton.join(old, next)
-                    empty = next
-                }
-            }
-            filled = after
-        }
         let close = try automaton.makeState()
-        try space(filled, close, &automaton)
-        if let empty { automaton.join(empty, close) }
-        automaton.add(close, 0x7D...0x7D, to)
         automaton.add(from, 0x7B...0x7B, inside)
-        return true
+        automaton.add(close, 0x7D...0x7D, to)
+        // By how many members were written; only whether there was one matters without limits.
+        var places: [State?] = [try automaton.makeState()]
+        if let first = places[0] { try space(inside, first, &automaton) }
+        for member in members {
+            let entry = try automaton.makeRule()
+            let ends = automaton.rules[entry]
+            let colon = try automaton.makeState()
+            let value = try automaton.makeState()
+            try automaton.add(
+                ends.start, JSONValue.string(member.name).serialized() + [0x3A], colon)
+            try space(colon, value, &automaton)
+            try add(member.schemas, value, ends.end, &automaton)
+            var next: [State?] = Array(repeating: nil, count: places.count + 1)
+            func reach(
+                _ count: Int, _ automaton: inout ByteAutomaton
+            ) throws(LanguageError) -> State {
+                let count = isCounted ? count : min(count, 1)
+                if let known = next[count] { return known }
+                let made = try automaton.makeState()
+                next[count] = made
+                return made
+            }
+            for (count, place) in places.enumerated() {
+                guard let place else { continue }
+                if !member.isRequired { automaton.join(place, try reach(count, &automaton)) }
+                if isCounted, count + 1 > most { continue }
+                var start = place
+                if count > 0 {
+                    let comma = try automaton.makeState()
+                    start = try automaton.makeState()
+                    automaton.add(place, 0x2C...0x2C, comma)
+                    try space(comma, start, &automaton)
+                }
+                automaton.call(entry, start, try reach(count + 1, &automaton))
+            }
+            while next.count > 2, next.last == .some(nil) { next.removeLast() }
+            places = next
+        }
+        for (count, place) in places.enumerated() {
+            guard let place, !isCounted || count >= shape.membersMin else { continue }
+            if count > 0 {
+                try space(place, close, &automaton)
+            } else {
+                automaton.join(place, close)
+            }
+        }
     }
 
-    mutating func items(
-        _ object: JSONObject, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) -> Bool {
-        let first = object["prefixItems"]?.arrayValue ?? []
-        let least = max(object["minItems"]?.intValue ?? 0, first.count)
-        let most = object["maxItems"]?.intValue
-        guard least <= SchemaCompiler.countMax, most ?? 0 <= SchemaCompiler.countMax,
-            most ?? least >= least
-        else { throw fail("items: a count that is none, or over \(SchemaCompiler.countMax)") }
-        let rest = object["items"] ?? .bool(true)
-        var place = try automaton.makeState()
-        let inside = try automaton.makeState()
-        try space(inside, place, &automaton)
-        let close = try automaton.makeState()
-        automaton.add(close, 0x5D...0x5D, to)
-        // Adds no way from `from` when the element is impossible.
-        func element(
-            _ compiler: inout SchemaCompiler, _ index: Int, _ from: State, _ to: State,
-            _ automaton: inout ByteAutomaton
-        ) throws(LanguageError) -> Bool {
-            let begin = try automaton.makeState()
-            guard
-                try compiler.add(
-                    index < first.count ? first[index] : rest, begin, to, &automaton)
-            else { return false }
-            if index > 0 {
-                let comma = try automaton.makeState()
-                automaton.add(from, 0x2C...0x2C, comma)
-                try compiler.space(comma, begin, &automaton)
+    /// An object whose names are not given.
+    private mutating func map(
+        _ shape: SchemaShape, _ schema: LocatedSchema, _ from: State, _ to: State,
+        _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) {
+        guard shape.membersMin <= 1 else {
+            throw schema.member("minProperties", .null).fail(
+                "more than 1 is supported only where the properties have names")
+        }
+        let patterns = shape.members.flatMap(\.patterns)
+        guard patterns.count <= 1 else {
+            throw schema.member("patternProperties", .null).fail(
+                "more than one pattern is supported only where the properties have names")
+        }
+        let values = shape.members.compactMap { $0.patterns.first?.schema ?? $0.others }
+        let open = try automaton.makeState()
+        automaton.add(from, 0x7B...0x7B, open)
+        let first = try automaton.makeState()
+        try space(open, first, &automaton)
+        if shape.membersMin == 0 { automaton.add(first, 0x7D...0x7D, to) }
+        guard !shape.isClosed || !values.isEmpty || !patterns.isEmpty, shape.membersMax != 0 else {
+            return
+        }
+        if shape.isClosed, patterns.isEmpty, shape.members.allSatisfy({ $0.others == nil }) {
+            return
+        }
+        let entry = try automaton.makeRule()
+        let ends = automaton.rules[entry]
+        let named = try automaton.makeState()
+        let colon = try automaton.makeState()
+        let value = try automaton.makeState()
+        for var name in try reader.shapes(shape.nameSchemas) {
+            if let types = name.types, !types.contains("string") { continue }
+            name.types = ["string"]
+            if let pattern = patterns.first { name.patterns.append(pattern.pattern) }
+            if let values = name.values {
+                name.values = nil
+                for value in values where value.stringValue != nil {
+                    guard try reader.fits(value, name, schema) else { continue }
+                    try automaton.add(ends.start, value.serialized(), named)
+                }
             } else {
-                automaton.join(from, begin)
+                try string(name, schema, ends.start, named, &automaton)
             }
-            return true
         }
-        var index = 0
-        while index < max(least, most ?? max(least, 1)) {
-            if index >= least { try space(place, close, &automaton) }
+        automaton.add(named, 0x3A...0x3A, colon)
+        try space(colon, value, &automaton)
+        try add(values, value, ends.end, &automaton)
+        try list(
+            entry, least: max(shape.membersMin, 1), most: shape.membersMax, first, to,
+            close: 0x7D, schema.member("maxProperties", .null), &automaton)
+    }
+
+    mutating func array(
+        _ shape: SchemaShape, _ schema: LocatedSchema, _ from: State, _ to: State,
+        _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) {
+        guard !shape.hasUniqueElements || shape.elementsMax ?? 2 <= 1 else {
+            throw schema.member("uniqueItems", true).fail("'uniqueItems' is not supported")
+        }
+        guard shape.elementsMin <= SchemaCompiler.countMax else {
+            throw schema.member("minItems", .null).exceeds(
+                "at most \(SchemaCompiler.countMax) elements can be asked for")
+        }
+        let open = try automaton.makeState()
+        let first = try automaton.makeState()
+        automaton.add(from, 0x5B...0x5B, open)
+        try space(open, first, &automaton)
+        if shape.elementsMin == 0 { automaton.add(first, 0x5D...0x5D, to) }
+        var place = first
+        let (least, most) = (shape.elementsMin, shape.elementsMax ?? Int.max)
+        for index in 0..<min(shape.firstCount, most) {
+            let start = try separated(place, index == 0, &automaton)
             let next = try automaton.makeState()
-            guard try element(&self, index, place, next, &automaton) else {
-                guard index >= least else { return false }
-                automaton.add(from, 0x5B...0x5B, inside)
-                return true
-            }
+            try add(shape.schemas(index), start, next, &automaton)
             place = next
-            index += 1
-        }
-        try space(place, close, &automaton)
-        if most == nil, rest != .bool(false) {
-            // Back to where one more may follow.
-            let again = try automaton.makeState()
-            if try element(&self, max(index, 1), place, again, &automaton) {
-                automaton.join(again, place)
+            if index + 1 >= least {
+                let close = try automaton.makeState()
+                try space(place, close, &automaton)
+                automaton.add(close, 0x5D...0x5D, to)
             }
         }
-        automaton.add(from, 0x5B...0x5B, inside)
-        return true
+        guard most > shape.firstCount else { return }
+        let element = try automaton.makeRule()
+        let ends = automaton.rules[element]
+        try add(shape.schemas(shape.firstCount), ends.start, ends.end, &automaton)
+        let start = try separated(place, shape.firstCount == 0, &automaton)
+        try list(
+            element, least: max(least - shape.firstCount, 1),
+            most: shape.elementsMax.map { $0 - shape.firstCount }, start, to, close: 0x5D,
+            schema.member("maxItems", .null), &automaton)
+    }
+
+    /// Behind a comma, unless it is the first.
+    private mutating func separated(
+        _ place: State, _ isFirst: Bool, _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) -> State {
+        if isFirst { return place }
+        let comma = try automaton.makeState()
+        let start = try automaton.makeState()
+        automaton.add(place, 0x2C...0x2C, comma)
+        try space(comma, start, &automaton)
+        return start
+    }
+
+    /// One rule so often, with commas between, and the bracket that ends it.
+    private mutating func list(
+        _ rule: Int, least: Int, most: Int?, _ from: State, _ to: State, close byte: UInt8,
+        _ limit: LocatedSchema, _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) {
+        if let most {
+            guard most <= SchemaCompiler.countMax else {
+                throw limit.exceeds("more than \(SchemaCompiler.countMax) cannot be counted")
+            }
+            guard most >= least else { return }
+        }
+        let close = try automaton.makeState()
+        automaton.add(close, byte...byte, to)
+        var start = from
+        for index in 1...max(least, most ?? least) {
+            let after = try automaton.makeState()
+            automaton.call(rule, start, after)
+            if index >= least { try space(after, close, &automaton) }
+            let comma = try automaton.makeState()
+            if index == most { return }
+            automaton.add(after, 0x2C...0x2C, comma)
+            if most == nil, index == least {
+                // From here on as often as one likes.
+                let again = try automaton.makeState()
+                try space(comma, again, &automaton)
+                automaton.call(rule, again, after)
+                return
+            }
+            start = try automaton.makeState()
+            try space(comma, start, &automaton)
+        }
     }
 
     /// Any value: a rule that containers call for what is in them.
@@ -133,30 +236,22 @@ extension SchemaCompiler {
         automaton.call(rule, from, to)
         let (from, to) = (automaton.rules[rule].start, automaton.rules[rule].end)
         for text in ["null", "true", "false"] { try automaton.add(from, text, to) }
-        try number(from, to, isWhole: false, &automaton)
-        try string(JSONObject(), from, to, &automaton)
-        try object(from, to, &automaton)
+        try anyNumber(from, to, isWhole: false, &automaton)
+        try anyString(from, to, &automaton)
+        try anyObject(from, to, &automaton)
         let open = try automaton.makeState()
         let element = try automaton.makeState()
-        let after = try automaton.makeState()
-        let close = try automaton.makeState()
-        let value = try automaton.makeState()
         automaton.add(from, 0x5B...0x5B, open)
         try space(open, element, &automaton)
         automaton.add(element, 0x5D...0x5D, to)
-        automaton.join(element, value)
-        try any(value, after, &automaton)
-        let comma = try automaton.makeState()
-        automaton.add(after, 0x2C...0x2C, comma)
-        try space(comma, value, &automaton)
-        try space(after, close, &automaton)
-        automaton.add(close, 0x5D...0x5D, to)
+        try list(
+            rule, least: 1, most: nil, element, to, close: 0x5D,
+            LocatedSchema(value: .null, pointer: "#"), &automaton)
     }
 
     /// An object with any names.
-    mutating func object(
-        _ from: State, _ to: State, _ automaton: inout ByteAutomaton,
-        value schema: JSONValue? = nil
+    mutating func anyObject(
+        _ from: State, _ to: State, _ automaton: inout ByteAutomaton
     ) throws(LanguageError) {
         let open = try automaton.makeState()
         let first = try automaton.makeState()
@@ -170,14 +265,10 @@ extension SchemaCompiler {
         try space(open, first, &automaton)
         automaton.add(first, 0x7D...0x7D, to)
         automaton.join(first, key)
-        try string(JSONObject(), key, named, &automaton)
+        try anyString(key, named, &automaton)
         automaton.add(named, 0x3A...0x3A, colon)
         try space(colon, value, &automaton)
-        if let schema, schema != .bool(true) {
-            _ = try add(schema, value, after, &automaton)
-        } else {
-            try any(value, after, &automaton)
-        }
+        try any(value, after, &automaton)
         let comma = try automaton.makeState()
         automaton.add(after, 0x2C...0x2C, comma)
         try space(comma, key, &automaton)

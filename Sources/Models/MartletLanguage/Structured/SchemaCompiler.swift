@@ -5,28 +5,36 @@ internal import MartletJSON
 
 /// Builds the automaton of what a JSON Schema allows.
 ///
-/// Properties come in the schema's order, others only where the schema names none. Definitions that
-/// contain themselves and values of no given type are rules that call themselves. Limits of
-/// numbers, `format` and `not` are not enforced.
+/// Whatever the automaton takes fits the schema; what would need more than an automaton is refused
+/// with its place. Answers are narrower than the schema in three ways: properties come in the
+/// schema's order, further ones only where the schema names none, and without a `type` they are of
+/// the kind that the other keywords speak of. Definitions that contain themselves are rules that
+/// call themselves.
 struct SchemaCompiler {
     typealias State = ByteAutomaton.State
 
-    private let root: JSONValue
-    private var depth = 0
-    /// Schemas inside one another, definitions included.
-    static let depthMax = 24
-    static let countMax = 256
-    static let propertyCountMax = 512
-    /// The rules of definitions, by reference.
-    private var rules: [String: Int] = [:]
-    var anyRule: Int?
+    /// Schemas inside one another that are built in place.
+    private static let depthMax = 64
+    private static let pendingMax = 4096
 
-    /// - Throws: `LanguageError` for a schema that allows nothing or is too large.
+    var reader: SchemaReader
+    private var depth = 0
+    /// Rules by the pointers of the schemas that they are of.
+    private var rules: [String: Int] = [:]
+    private var pending: [(rule: Int, schemas: [LocatedSchema])] = []
+    var anyRule: Int?
+    var characterRule: Int?
+
+    /// - Throws: `LanguageError` for a schema that is none, is not supported or is too large.
     static func compile(_ schema: JSONValue) throws(LanguageError) -> ByteAutomaton {
         var automaton = ByteAutomaton()
         var compiler = SchemaCompiler(root: schema)
-        guard try compiler.add(schema, automaton.start, automaton.end, &automaton) else {
-            throw LanguageError(.invalidInput, "schema: it allows nothing")
+        try compiler.add(
+            [LocatedSchema(value: schema, pointer: "#")], automaton.start, automaton.end,
+            &automaton)
+        while let (rule, schemas) = compiler.pending.popLast() {
+            let ends = automaton.rules[rule]
+            try compiler.build(schemas, ends.start, ends.end, &automaton)
         }
         return automaton
     }
@@ -35,144 +43,112 @@ struct SchemaCompiler {
     static func anyObject() throws(LanguageError) -> ByteAutomaton {
         var automaton = ByteAutomaton()
         var compiler = SchemaCompiler(root: .null)
-        try compiler.object(automaton.start, automaton.end, &automaton)
+        try compiler.anyObject(automaton.start, automaton.end, &automaton)
         return automaton
     }
 
-    private init(root: JSONValue) { self.root = root }
+    private init(root: JSONValue) { reader = SchemaReader(root: root) }
 
-    func fail(_ message: String) -> LanguageError {
-        LanguageError(.invalidInput, "schema: \(message)")
-    }
-
-    /// - Returns: false when nothing fits; a definition's rule may turn out so later on.
+    /// Adds a value that fits all of the schemas; nothing where none can.
     mutating func add(
-        _ schema: JSONValue, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) -> Bool {
-        depth += 1
-        defer { depth -= 1 }
-        guard depth <= SchemaCompiler.depthMax else { return false }
-        if case .bool(let allows) = schema {
-            if allows { try any(from, to, &automaton) }
-            return allows
+        _ schemas: [LocatedSchema], _ from: State, _ to: State, _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) {
+        guard let first = schemas.first else { return try any(from, to, &automaton) }
+        if schemas.count == 1, first.value["$ref"] == nil {
+            return try build(schemas, from, to, &automaton)
         }
-        guard case .object(let object) = schema else {
-            throw fail("expected an object, found \(schema.kind.rawValue)")
-        }
-        if let reference = object["$ref"]?.stringValue {
-            return try follow(reference, from, to, &automaton)
-        }
-        if let value = object["const"] {
-            try automaton.add(from, value.serialized(), to)
-            return true
-        }
-        if let values = object["enum"]?.arrayValue {
-            guard values.count <= 4096 else { throw fail("enum: more than 4096 values") }
-            for value in values { try automaton.add(from, value.serialized(), to) }
-            return !values.isEmpty
-        }
-        for name in ["anyOf", "oneOf"] {
-            guard let options = object[name]?.arrayValue else { continue }
-            var hasAny = false
-            for option in options where try add(option, from, to, &automaton) { hasAny = true }
-            return hasAny
-        }
-        if let all = object["allOf"]?.arrayValue {
-            return try add(merged(all, object), from, to, &automaton)
-        }
-        return try typed(object, from, to, &automaton)
-    }
-
-    mutating func follow(
-        _ reference: String, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) -> Bool {
-        if let known = rules[reference] {
-            automaton.call(known, from, to)
-            return true
-        }
-        guard reference.hasPrefix("#") else { throw fail("'\(reference)' is not in the schema") }
-        var target = root
-        for part in reference.dropFirst().split(separator: "/") {
-            let name = String(part)
-            let next = Int(name).flatMap { target[$0] } ?? target[name]
-            guard let next else { throw fail("'\(reference)' is not in the schema") }
-            target = next
-        }
-        let rule = try automaton.makeRule()
-        rules[reference] = rule
-        let ends = automaton.rules[rule]
-        guard try add(target, ends.start, ends.end, &automaton) else { return false }
-        automaton.call(rule, from, to)
-        return true
-    }
-
-    /// The members of several schemas in one: the later add to the former's properties.
-    func merged(
-        _ schemas: [JSONValue], _ own: JSONObject
-    ) throws(LanguageError) -> JSONValue {
-        var result = JSONObject()
-        for schema in schemas + [.object(own)] {
-            var object = schema.objectValue ?? JSONObject()
-            if let reference = object["$ref"]?.stringValue, schemas.count == 1 {
-                return ["$ref": .string(reference)]
-            }
-            object["allOf"] = nil
-            for (name, value) in object {
-                switch (name, result[name], value) {
-                case ("properties", .object(let left)?, .object(let right)):
-                    var joined = left
-                    for (key, value) in right { joined[key] = value }
-                    result[name] = .object(joined)
-                case ("required", .array(let left)?, .array(let right)):
-                    result[name] = .array(left + right)
-                default: result[name] = value
+        // Where schemas meet again, the rule that they have is called.
+        var all: [LocatedSchema] = []
+        for schema in schemas {
+            var schema = schema
+            var count = 0
+            while let object = schema.value.objectValue, let reference = object["$ref"],
+                SchemaReader.isOnly("$ref", object)
+            {
+                schema = try reader.target(reference, schema)
+                count += 1
+                guard count <= SchemaCompiler.depthMax else {
+                    throw first.fail("it refers to itself and to nothing else")
                 }
             }
+            if !all.contains(where: { $0.pointer == schema.pointer }) { all.append(schema) }
         }
-        return .object(result)
+        automaton.call(try rule(all, &automaton), from, to)
     }
 
-    mutating func typed(
-        _ object: JSONObject, _ from: State, _ to: State, _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) -> Bool {
-        var types: [String] = []
-        switch object["type"] {
-        case .string(let name)?: types = [name]
-        case .array(let names)?: types = names.compactMap(\.stringValue)
-        case nil:
-            if object["properties"] != nil {
-                types = ["object"]
-            } else if object["items"] != nil || object["prefixItems"] != nil {
-                types = ["array"]
-            } else if object["pattern"] != nil {
-                types = ["string"]
-            } else {
-                try any(from, to, &automaton)
-                return true
+    /// The rule of values that fit all of the schemas.
+    mutating func rule(
+        _ schemas: [LocatedSchema], _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) -> Int {
+        let key = schemas.map(\.pointer).sorted().joined(separator: " ")
+        if let known = rules[key] { return known }
+        guard rules.count < SchemaCompiler.pendingMax else {
+            throw schemas[0].exceeds("more than \(SchemaCompiler.pendingMax) definitions")
+        }
+        let rule = try automaton.makeRule()
+        rules[key] = rule
+        pending.append((rule, schemas))
+        return rule
+    }
+
+    private mutating func build(
+        _ schemas: [LocatedSchema], _ from: State, _ to: State, _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) {
+        depth += 1
+        defer { depth -= 1 }
+        guard let first = schemas.first else { return try any(from, to, &automaton) }
+        guard depth <= SchemaCompiler.depthMax else {
+            throw first.exceeds(
+                "more than \(SchemaCompiler.depthMax) schemas inside one another")
+        }
+        // Alternatives without anything beside them stay as they are: definitions are not spread.
+        if schemas.count == 1, let object = first.value.objectValue {
+            if let options = object["anyOf"], SchemaReader.isOnly("anyOf", object) {
+                for option in try reader.options("anyOf", options, first) {
+                    try add([option], from, to, &automaton)
+                }
+                return
             }
-        default: throw fail("type: expected a name or a list of names")
+            if let options = object["oneOf"], SchemaReader.isOnly("oneOf", object) {
+                for option in try reader.distinct(options, first, 0) {
+                    try add([option], from, to, &automaton)
+                }
+                return
+            }
+            if let all = object["allOf"], SchemaReader.isOnly("allOf", object) {
+                return try add(reader.options("allOf", all, first), from, to, &automaton)
+            }
         }
-        var hasAny = false
-        for type in types where try add(type, object, from, to, &automaton) { hasAny = true }
-        return hasAny
+        for shape in try reader.shapes(schemas) {
+            try add(shape, first, from, to, &automaton)
+        }
     }
 
-    mutating func add(
-        _ type: String, _ object: JSONObject, _ from: State, _ to: State,
+    private mutating func add(
+        _ shape: SchemaShape, _ schema: LocatedSchema, _ from: State, _ to: State,
         _ automaton: inout ByteAutomaton
-    ) throws(LanguageError) -> Bool {
-        switch type {
-        case "null": try automaton.add(from, "null", to)
-        case "boolean":
-            try automaton.add(from, "true", to)
-            try automaton.add(from, "false", to)
-        case "integer": try number(from, to, isWhole: true, &automaton)
-        case "number": try number(from, to, isWhole: false, &automaton)
-        case "string": try string(object, from, to, &automaton)
-        case "object": return try properties(object, from, to, &automaton)
-        case "array": return try items(object, from, to, &automaton)
-        default: throw fail("type: '\(type)' is not known")
+    ) throws(LanguageError) {
+        if let values = shape.values {
+            var rest = shape
+            rest.values = nil
+            for value in values where try reader.fits(value, rest, schema) {
+                try automaton.add(from, value.serialized(), to)
+            }
+            return
         }
-        return true
+        guard let types = shape.impliedTypes else { return try any(from, to, &automaton) }
+        for type in types.sorted() {
+            switch type {
+            case "null": try automaton.add(from, "null", to)
+            case "boolean":
+                try automaton.add(from, "true", to)
+                try automaton.add(from, "false", to)
+            case "integer": try number(shape, isWhole: true, schema, from, to, &automaton)
+            case "number": try number(shape, isWhole: false, schema, from, to, &automaton)
+            case "string": try string(shape, schema, from, to, &automaton)
+            case "object": try object(shape, schema, from, to, &automaton)
+            default: try array(shape, schema, from, to, &automaton)
+            }
+        }
     }
 }

@@ -9,118 +9,135 @@ indirect enum TextPattern: Sendable {
     case either([TextPattern])
     case repeated(TextPattern, least: Int, most: Int?)
     case rule(Int)
+    /// `^` and `$`, until `resolved`.
+    case begin
+    case end
 }
 
-/// Characters of a class: ASCII ones a bit each, others listed.
-struct ScalarSet: Sendable {
-    private var low: (UInt64, UInt64) = (0, 0)
-    private(set) var wide: Set<Unicode.Scalar> = []
-    var isNegated = false
-    /// Every character beyond ASCII.
-    private(set) var hasAllWide = false
+extension TextPattern {
+    private static let nothing = TextPattern.sequence([])
+    private static let anything = TextPattern.repeated(.oneOf(.any), least: 0, most: nil)
 
-    mutating func insert(_ scalar: Unicode.Scalar) {
-        if scalar.value < 64 {
-            low.0 |= 1 << UInt64(scalar.value)
-        } else if scalar.value < 128 {
-            low.1 |= 1 << UInt64(scalar.value - 64)
-        } else {
-            wide.insert(scalar)
+    /// The pattern of whole texts, without anchors.
+    /// - Parameter searches: the pattern may be found anywhere where no anchor says otherwise; if
+    ///   not, the whole text is the pattern's.
+    /// - Throws: `LanguageError` for anchors elsewhere than at an end.
+    func resolved(searches: Bool) throws(LanguageError) -> TextPattern {
+        if !searches, !hasAnchor { return self }
+        let result = try edge(.begin, searches).edge(.end, searches)
+        if result.hasAnchor { throw TextPattern.anchorInside }
+        return result
+    }
+
+    private static let anchorInside = LanguageError(
+        .invalidInput, "regex: '^' and '$' are supported at the ends of a pattern only")
+
+    private enum Side { case begin, end }
+
+    private var hasAnchor: Bool {
+        switch self {
+        case .begin, .end: true
+        case .sequence(let parts), .either(let parts): parts.contains { $0.hasAnchor }
+        case .repeated(let inner, _, _): inner.hasAnchor
+        case .text, .oneOf, .rule: false
         }
     }
 
-    mutating func formUnion(_ other: ScalarSet) {
-        let (zero, one) = other.isNegated ? (~other.low.0, ~other.low.1) : other.low
-        low.0 |= zero
-        low.1 |= one
-        wide.formUnion(other.wide)
-        if other.isNegated { hasAllWide = true }
+    private func isAnchor(_ side: Side) -> Bool {
+        switch (self, side) {
+        case (.begin, .begin), (.end, .end): true
+        default: false
+        }
     }
 
-    func hasASCII(_ byte: UInt8) -> Bool {
-        let bit = byte < 64 ? low.0 >> UInt64(byte) : low.1 >> UInt64(byte - 64)
-        return (bit & 1 == 1) != isNegated
+    /// Takes the anchors of one end away, and adds what may be there where there is none.
+    private func edge(_ side: Side, _ searches: Bool) throws(LanguageError) -> TextPattern {
+        if isAnchor(side) { return .sequence([]) }
+        switch self {
+        case .either(let options):
+            var all: [TextPattern] = []
+            for option in options { all.append(try option.edge(side, searches)) }
+            return .either(all)
+        case .sequence(var parts) where !parts.isEmpty:
+            var isAnchored = false
+            while let part = side == .begin ? parts.first : parts.last, part.isAnchor(side) {
+                isAnchored = true
+                parts.remove(at: side == .begin ? 0 : parts.count - 1)
+            }
+            guard !parts.isEmpty else { return .sequence([]) }
+            let place = side == .begin ? 0 : parts.count - 1
+            parts[place] = try parts[place].edge(side, searches && !isAnchored)
+            return .sequence(parts)
+        case .repeated(let inner, let least, let most) where inner.hasAnchor:
+            guard most == 1 else { throw TextPattern.anchorInside }
+            let once = try inner.edge(side, searches)
+            if least == 1 { return once }
+            return .either([once, searches ? TextPattern.anything : TextPattern.nothing])
+        default:
+            guard searches else { return self }
+            return .sequence(
+                side == .begin ? [TextPattern.anything, self] : [self, TextPattern.anything])
+        }
     }
-}
-
-extension ScalarSet {
-    static let anyButLineEnd: ScalarSet = {
-        var set = ScalarSet()
-        set.insert("\n")
-        set.isNegated = true
-        return set
-    }()
 }
 
 extension ByteAutomaton {
     /// Builds a pattern between two states. Cost: what it adds, which is bounded.
+    /// - Parameter isJSON: inside a JSON string, escaped where characters must be.
     mutating func add(
-        _ from: State, _ pattern: TextPattern, _ to: State
+        _ from: State, _ pattern: TextPattern, isJSON: Bool = false, _ to: State
     ) throws(LanguageError) {
         switch pattern {
-        case .text(let text): try add(from, text, to)
-        case .oneOf(let set): try add(from, set, to)
+        case .text(let text):
+            guard isJSON else { return try add(from, text, to) }
+            var last = from
+            for scalar in text.unicodeScalars {
+                let next = try makeState()
+                try add(last, [scalar.value...scalar.value], isJSON: true, next)
+                last = next
+            }
+            join(last, to)
+        case .oneOf(let set): try add(from, set.resolved, isJSON: isJSON, to)
         case .sequence(let parts):
             var last = from
             for part in parts {
                 let next = try makeState()
-                try add(last, part, next)
+                try add(last, part, isJSON: isJSON, next)
                 last = next
             }
             join(last, to)
         case .either(let options):
-            for option in options { try add(from, option, to) }
+            for option in options { try add(from, option, isJSON: isJSON, to) }
         case .repeated(let inner, let least, let most):
-            try add(from, inner, least: least, most: most, to)
+            try add(from, inner, isJSON: isJSON, least: least, most: most, to)
         case .rule(let rule): call(rule, from, to)
+        case .begin, .end: join(from, to)
         }
     }
 
     private mutating func add(
-        _ from: State, _ inner: TextPattern, least: Int, most: Int?, _ to: State
+        _ from: State, _ inner: TextPattern, isJSON: Bool, least: Int, most: Int?, _ to: State
     ) throws(LanguageError) {
         var last = try makeState()
         join(from, last)
         for _ in 0..<least {
             let next = try makeState()
-            try add(last, inner, next)
+            try add(last, inner, isJSON: isJSON, next)
             last = next
         }
         if let most {
             for _ in least..<max(most, least) {
                 join(last, to)
                 let next = try makeState()
-                try add(last, inner, next)
+                try add(last, inner, isJSON: isJSON, next)
                 last = next
             }
         } else {
             let loop = try makeState()
             join(last, loop)
-            try add(loop, inner, loop)
+            try add(loop, inner, isJSON: isJSON, loop)
             last = loop
         }
         join(last, to)
-    }
-
-    private mutating func add(
-        _ from: State, _ set: ScalarSet, _ to: State
-    ) throws(LanguageError) {
-        var byte: UInt8 = 0
-        while byte < 128 {
-            guard set.hasASCII(byte) else {
-                byte += 1
-                continue
-            }
-            var last = byte
-            while last < 127, set.hasASCII(last + 1) { last += 1 }
-            add(from, byte...last, to)
-            byte = last + 1
-        }
-        if set.isNegated != set.hasAllWide {
-            // Negated characters beyond ASCII are let through with the others.
-            try addWide(from, to)
-        } else if !set.isNegated {
-            for scalar in set.wide { try add(from, String(Character(scalar)), to) }
-        }
     }
 }

@@ -30,7 +30,7 @@ final class MessagesAnswer: Sendable {
         self.pieces = pieces
         self.wishes = wishes
         self.responder = responder
-        state = Mutex(State(parser: AnswerParser(wishes, pieces.language)))
+        state = Mutex(State(parser: AnswerParser(wishes)))
     }
 
     func receive(_ result: Result<GenerationEvent, ServingError>) {

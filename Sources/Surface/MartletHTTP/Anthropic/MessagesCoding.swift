@@ -38,6 +38,7 @@ enum MessagesCoding {
                     throw OpenAIError.invalid("tools: a tool has no name", parameter: "tools")
                 }
                 wishes.toolNames.append(name)
+                wishes.toolParameters[name] = tool["input_schema"]
                 return [
                     "type": "function",
                     "function": [
@@ -58,7 +59,11 @@ enum MessagesCoding {
                 }
             default: break
             }
+            if fields.value("tool_choice")?["disable_parallel_tool_use"] == true {
+                wishes.callsInParallel = false
+            }
         }
+        wishes.prepare(&prompt, &options)
         return (
             GenerationRequest(
                 model: wishes.model, prompt: .chat(prompt), options: options,

@@ -4,7 +4,7 @@
 internal import MartletJSON
 
 /// A stretch of an answer by what it means.
-enum AnswerPart: Sendable, Hashable {
+package enum AnswerPart: Sendable, Hashable {
     case content(String)
     case reasoning(String)
     /// A call of a tool begins.

@@ -52,7 +52,7 @@ final class ChatAnswer: Sendable {
     }
 
     private func choice(_ state: inout State, _ index: Int) -> Choice {
-        state.choices[index] ?? Choice(parser: AnswerParser(wishes, pieces.language))
+        state.choices[index] ?? Choice(parser: AnswerParser(wishes))
     }
 
     private func take(_ delta: GenerationDelta) {

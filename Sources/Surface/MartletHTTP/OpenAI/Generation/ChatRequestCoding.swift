@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-internal import MartletJSON
+package import MartletJSON
 internal import MartletLanguage
 internal import MartletServing
 internal import ServiceContextModule
+internal import Synchronization
 
 /// What a client wants beside the answer itself.
-struct AnswerWishes: Sendable {
+package struct AnswerWishes: Sendable {
     var model: String
     var streams = false
     var includesUsage = false
@@ -15,12 +16,50 @@ struct AnswerWishes: Sendable {
     /// Completions: begin each answer with its prompt.
     var echo: String?
     /// Chat: calls of these tools are looked for in the answer.
-    var toolNames: [String] = []
-    var tools = ToolChoice.none
+    package var toolNames: [String] = []
+    package var tools = ToolChoice.none
+    /// The tools' schemas, by name.
+    package var toolParameters: [String: JSONValue] = [:]
+    /// More than one call may be made.
+    package var callsInParallel = true
+    /// Whether the prompt ended in reasoning that the answer goes on with.
+    package let opening = ReasoningOpening()
+
+    package init(model: String) { self.model = model }
+
+    /// What is looked for in the answer.
+    struct Tools: Sendable {
+        var names: [String]
+        var parameters: [String: JSONValue]
+    }
+
+    var toolSet: Tools { Tools(names: toolNames, parameters: toolParameters) }
+
+    /// Has the prompt tell how it ends, and the answer keep the marks of calls that are tokens of
+    /// their own.
+    func prepare(_ prompt: inout ChatPrompt, _ options: inout GenerationOptions) {
+        prompt.onRender = { [opening] in opening.read($0) }
+        if tools == .auto { options.skipsSpecialTokens = false }
+    }
+}
+
+/// Learns from a rendered prompt whether its end opens the answer's reasoning.
+package final class ReasoningOpening: Sendable {
+    private let state = Mutex(false)
+
+    var isOpen: Bool { state.withLock { $0 } }
+
+    /// - Parameter text: the end of the prompt is enough.
+    package func read(_ text: String) {
+        let end = Array("<think>".utf8)
+        let rest = text.utf8.reversed().drop { $0 == 0x0A || $0 == 0x20 || $0 == 0x0D }
+        let isOpen = rest.starts(with: end.reversed())
+        state.withLock { $0 = isOpen }
+    }
 }
 
 /// Which tools an answer may or must call.
-enum ToolChoice: Sendable, Hashable {
+package enum ToolChoice: Sendable, Hashable {
     case none, auto, required
     case named(String)
 }
@@ -71,6 +110,7 @@ enum ChatRequestCoding {
             prompt.variables = members
         }
         try readTools(fields, &prompt, &wishes)
+        wishes.prepare(&prompt, &options)
         var request = GenerationRequest(
             model: wishes.model, prompt: .chat(prompt), options: options,
             format: try forcedFormat(wishes, prompt.tools) ?? fields.format(), context: context)
@@ -103,6 +143,13 @@ enum ChatRequestCoding {
                 throw fields.wrong("tool_choice", "none, auto, required or one of the tools")
             }
             wishes.tools = .named(name)
+        }
+        for tool in tools {
+            guard let name = tool["function"]?["name"]?.stringValue else { continue }
+            wishes.toolParameters[name] = tool["function"]?["parameters"]
+        }
+        if fields.value("parallel_tool_calls") != nil {
+            wishes.callsInParallel = try fields.flag("parallel_tool_calls")
         }
         if wishes.tools != .none { prompt.tools = tools }
     }

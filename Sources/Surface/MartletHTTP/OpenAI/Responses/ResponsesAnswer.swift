@@ -45,7 +45,7 @@ final class ResponsesAnswer: Sendable {
         self.wishes = wishes
         self.echo = echo
         self.responder = responder
-        state = Mutex(State(parser: AnswerParser(wishes, pieces.language)))
+        state = Mutex(State(parser: AnswerParser(wishes)))
     }
 
     func receive(_ result: Result<GenerationEvent, ServingError>) {

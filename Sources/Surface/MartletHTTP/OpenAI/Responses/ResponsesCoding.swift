@@ -46,6 +46,7 @@ enum ResponsesCoding {
             chat["tool_choice"] =
                 name.map { ["type": "function", "function": ["name": .string($0)]] } ?? choice
         }
+        chat["parallel_tool_calls"] = fields.value("parallel_tool_calls")
         if let format = fields.value("text")?["format"] { chat["response_format"] = format }
         if let top = try fields.integer("top_logprobs"), top > 0 {
             chat["logprobs"] = true
