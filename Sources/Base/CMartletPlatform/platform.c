@@ -71,9 +71,9 @@ static int map_object_singly(struct dl_phdr_info *object, size_t size, void *con
     return 0;
 }
 
-// A fault maps the 64 KiB around it as well, except where a userfaultfd watches for writes. WP_ASYNC
-// (Linux 6.7) lets any mapping be watched, and the kernel settle the writes itself; here there are
-// none. Where that is not to be had, memory stays as it was.
+// A fault maps the 64 KiB around it as well, except where a userfaultfd watches for writes.
+// WP_ASYNC (Linux 6.7) lets any mapping be watched, and the kernel settle the writes itself; here
+// there are none. Where that is not to be had, memory stays as it was.
 static void map_code_singly(void) {
     struct singly singly = {
         .descriptor = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY)};
