@@ -10,7 +10,8 @@ extension RoutingSnapshot {
         package var isAdapter = false
     }
 
-    /// Models in the file's order, then aliases and adapters by name; those only that `isAllowed` lets through.
+    /// Models in the file's order, then aliases and adapters by name; those only that `isAllowed`
+    /// lets through.
     package func modelNames(where isAllowed: (Int) -> Bool) -> [ModelName] {
         var found = tables.models.enumerated().map { ModelName(name: $1.name, model: $0) }
         let aliases = tables.modelIndex.filter { tables.models[$1].name != $0 }
