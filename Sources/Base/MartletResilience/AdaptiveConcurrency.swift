@@ -86,6 +86,14 @@ package struct AdaptiveConcurrency: Sendable {
         if now >= windowEnd, samples >= policy.samplesMin { endWindow(at: now) }
     }
 
+    /// The same for whoever takes its place: calls that are out are not its own.
+    package func withoutCalls() -> AdaptiveConcurrency {
+        var copy = self
+        copy.inFlight = 0
+        copy.peakInFlight = 0
+        return copy
+    }
+
     /// An admitted call ended in a way that says nothing of how busy the upstream is.
     package mutating func withdraw(_ pass: Pass) { inFlight -= 1 }
 

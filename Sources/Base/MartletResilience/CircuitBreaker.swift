@@ -74,6 +74,17 @@ package struct CircuitBreaker: Sendable {
         counts = SlidingCounts(window: policy.window, lanes: Lane.count)
     }
 
+    /// The breaker of the same upstream under a policy that may be another: open stays open. Calls
+    /// that are out belong to the one before and count for nothing here.
+    package func succeeded(by policy: Policy) -> CircuitBreaker {
+        var next = CircuitBreaker(policy: policy)
+        if policy == self.policy { next.counts = counts }
+        next.phase = phase
+        next.openings = openings
+        next.epoch = epoch + 1
+        return next
+    }
+
     /// Asks for leave to make a call.
     package mutating func admit(at now: MonotonicInstant) -> Admission {
         if case .open(let until) = phase {

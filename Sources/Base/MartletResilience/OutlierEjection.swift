@@ -31,12 +31,15 @@ package struct OutlierEjection: Sendable {
         package init() {}
     }
 
-    private struct Member {
-        var failuresInRow = 0
-        var answers = 0
-        var successes = 0
-        var ejections = 0
-        var ejectedUntil: MonotonicInstant?
+    /// What is known of one upstream.
+    package struct Member: Sendable {
+        fileprivate var failuresInRow = 0
+        fileprivate var answers = 0
+        fileprivate var successes = 0
+        fileprivate var ejections = 0
+        fileprivate var ejectedUntil: MonotonicInstant?
+
+        fileprivate init() {}
     }
 
     package let policy: Policy
@@ -49,6 +52,21 @@ package struct OutlierEjection: Sendable {
         members = Array(repeating: Member(), count: max(upstreams, 0))
         intervalEnd = now.advanced(by: policy.interval)
     }
+
+    /// Takes over what is known of upstreams; ejections that are more than this pool may have end.
+    package init(members known: [Member?], policy: Policy, at now: MonotonicInstant) {
+        self.init(upstreams: known.count, policy: policy, at: now)
+        members = known.map { $0 ?? Member() }
+        for index in members.indices where members[index].ejectedUntil != nil {
+            if ejectedCount < ejectedMax {
+                ejectedCount += 1
+            } else {
+                members[index].ejectedUntil = nil
+            }
+        }
+    }
+
+    package func state(of upstream: Int) -> Member { members[upstream] }
 
     /// Whether an upstream must not be asked as of the last `advance` or `record`.
     package func isEjected(_ upstream: Int) -> Bool {

@@ -71,6 +71,8 @@ package struct PriorityBulkhead: Sendable {
         let limit = min(now.advanced(by: policy.waitMax), deadline.instant)
         guard policy.waitingMax > 0, limit > now else { return .refused }
         for rank in queues.indices { queues[rank].removeAll { $0.limit <= now } }
+        // Those whose wait is over kept it from a place that is free.
+        if takeFree(priority) { return .granted }
         var shed: Ticket?
         if waitingCount >= policy.waitingMax {
             guard let rank = queues.indices.first(where: { !queues[$0].isEmpty }),

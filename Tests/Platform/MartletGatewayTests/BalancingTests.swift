@@ -13,7 +13,9 @@ struct BalancingTests {
     }
 
     private func pool(_ weights: [Int], slowStart: Duration = .zero) -> PoolState {
-        PoolState(members: weights.map { MemberLoad(weight: $0) }, slowStart: slowStart)
+        PoolState(
+            members: weights.map { MemberLoad(weight: $0) },
+            names: weights.indices.map { "m\($0)" }, slowStart: slowStart)
     }
 
     /// Picks without letting any request end.
@@ -72,9 +74,10 @@ struct BalancingTests {
     @Test("only the lowest priority that can be asked is asked, and never one that was tried")
     func priorities() {
         var random = SeededRandom(seed: 1)
-        var pool = PoolState(members: [
-            MemberLoad(priority: 0), MemberLoad(priority: 0), MemberLoad(priority: 1),
-        ])
+        var pool = PoolState(
+            members: [
+                MemberLoad(priority: 0), MemberLoad(priority: 0), MemberLoad(priority: 1),
+            ], names: ["a", "b", "c"])
         var tried = TriedMembers()
         tried.add(0)
         for choice in [
@@ -123,6 +126,39 @@ struct BalancingTests {
         }
     }
 
+    @Test("keys go by members' names: another order moves none, a member more or less only its own")
+    func hashingOverChanges() {
+        let weights = ["a": 1, "b": 3, "c": 1, "d": 2, "e": 1]
+        func homes(_ names: [String], _ weights: [String: Int]) -> [String] {
+            var random = SeededRandom(seed: 1)
+            let pool = PoolState(
+                members: names.map { MemberLoad(weight: weights[$0] ?? 1) }, names: names)
+            return (0..<4_000).map { key in
+                let hash = StableHash.hash("user-\(key)", salt: 0)
+                return pool.pick(.hash(hash), at: instant(0), using: &random).map { names[$0] }
+                    ?? "nobody"
+            }
+        }
+        let all = homes(["a", "b", "c", "d", "e"], weights)
+        #expect(homes(["d", "b", "e", "a", "c"], weights) == all)
+        for gone in ["a", "b", "e"] {
+            let rest = homes(["a", "b", "c", "d", "e"].filter { $0 != gone }, weights)
+            for (before, after) in zip(all, rest) {
+                #expect(before == gone ? after != gone : after == before)
+            }
+        }
+        // A heavier member gains keys and loses none; the others swap none among themselves.
+        var heavier = weights
+        heavier["c"] = 4
+        for (before, after) in zip(all, homes(["a", "b", "c", "d", "e"], heavier)) {
+            #expect(after == before || after == "c")
+        }
+        for (name, weight) in weights {
+            let share = all.count { $0 == name }
+            #expect(abs(share - 500 * weight) < 150, "\(name): \(share)")
+        }
+    }
+
     @Test("one hot key spreads instead of drowning its member: the load bound holds")
     func boundedLoad() {
         for seed in 0..<UInt64(200) {
@@ -161,7 +197,7 @@ struct BalancingTests {
                     MemberLoad(
                         weight: Int.random(in: 1...5, using: &random),
                         priority: Int.random(in: 0...1, using: &random))
-                }, slowStart: .seconds(5))
+                }, names: (0..<count).map { "m\($0)" }, slowStart: .seconds(5))
             var now = instant(0)
             var ejection = OutlierEjection(upstreams: count, at: now)
             let broken = Int.random(in: 0..<count, using: &random)
@@ -257,7 +293,8 @@ struct PrefixIndexTests {
     func affinity() {
         var random = SeededRandom(seed: 4)
         let now = MonotonicInstant(nanoseconds: 0)
-        var pool = PoolState(members: (0..<8).map { _ in MemberLoad() })
+        var pool = PoolState(
+            members: (0..<8).map { _ in MemberLoad() }, names: (0..<8).map { "m\($0)" })
         var index = PrefixIndex(capacity: 20_000, blockBytes: 64)
         var prompts = (0..<200).map { _ in
             (0..<64).map { _ in UInt8.random(in: 0...255, using: &random) }

@@ -109,7 +109,7 @@ struct GatewayServerTests {
     func repeatsOnlyWhatMayBe() async throws {
         try await withGateway([[.bytesThenClose("")], [.bytesThenClose("")]]) {
             client, upstreams, _ in
-            try await client.post("/v1/files", #"{"model":"m"}"#)
+            try await client.post("/v1/images/generations", #"{"model":"m"}"#)
             #expect(try await client.receive(until: "\r\n\r\n").hasPrefix("HTTP/1.1 502"))
             #expect(upstreams[0].requests.count + upstreams[1].requests.count == 1)
         }
@@ -164,7 +164,7 @@ struct GatewayServerTests {
     @Test("an upstream that stays silent is given up in its time")
     func timesOut() async throws {
         try await withGateway([[.silence]]) { client, _, _ in
-            try await client.post("/v1/files", #"{"model":"m"}"#)
+            try await client.post("/v1/images/generations", #"{"model":"m"}"#)
             #expect(try await client.receive(until: "\r\n\r\n").hasPrefix("HTTP/1.1 504"))
         }
     }

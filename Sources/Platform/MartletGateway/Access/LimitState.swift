@@ -73,6 +73,12 @@ package struct LimitState: Sendable {
         return Hold(tokens: reserved)
     }
 
+    /// The request is not made after all: another limit refused it. As if it had never asked.
+    package mutating func withdraw(_ hold: consuming Hold, at now: MonotonicInstant) {
+        requests?.giveBack(1, at: now)
+        settle(hold, usedTokens: 0, at: now)
+    }
+
     /// The request is over and used so much.
     package mutating func settle(
         _ hold: consuming Hold, usedTokens: Int, at now: MonotonicInstant

@@ -23,6 +23,15 @@ package struct MemberLoad: Sendable, Hashable {
         self.weight = max(weight, 1)
         self.priority = priority
     }
+
+    /// What was known of the same endpoint before; requests that are out are not ours.
+    mutating func take(from before: MemberLoad) {
+        queued = before.queued
+        memoryUse = before.memoryUse
+        reportedAt = before.reportedAt
+        isUp = before.isUp
+        upSince = before.upSince
+    }
 }
 
 /// Members that a request has tried already: a retry goes to another.
@@ -77,13 +86,17 @@ package struct PoolState: Sendable {
     /// By member; only pools that balance by adapters fill it.
     package private(set) var adapters: [HeldAdapters]
     private let slowStart: Duration
-    private let ring: HashRing
+    private let keys: WeightedRendezvous
 
-    package init(members: [MemberLoad], slowStart: Duration = .zero) {
+    /// - Parameter names: what keys are kept by, one for each member; without them their places.
+    package init(members: [MemberLoad], names: [String] = [], slowStart: Duration = .zero) {
         self.members = members
         adapters = Array(repeating: HeldAdapters(), count: members.count)
         self.slowStart = slowStart
-        ring = HashRing(weights: members.map(\.weight))
+        let isNamed = names.count == members.count
+        keys = WeightedRendezvous(
+            names: isNamed ? names : members.indices.map(String.init),
+            weights: members.map(\.weight))
     }
 
     // MARK: Load
@@ -107,6 +120,9 @@ package struct PoolState: Sendable {
     package mutating func report(_ member: Int, _ report: AdapterReport) {
         adapters[member].take(report)
     }
+
+    /// What the same endpoint held before.
+    mutating func set(adapters held: HeldAdapters, of member: Int) { adapters[member] = held }
 
     /// A request for an adapter goes there.
     package mutating func use(adapter name: String, at member: Int) {
@@ -165,7 +181,7 @@ package struct PoolState: Sendable {
         case .weighted: return weighted(candidates, tried, now, &random)
         case .hash(let key):
             let limit = bound(candidates, tried, now)
-            return ring.first(key) { member in
+            return keys.first(key) { member in
                 isCandidate(member, candidates.priority, tried)
                     && isWithin(limit, member, now)
             } ?? leastLoaded(candidates, tried, now, &random)
@@ -181,7 +197,7 @@ package struct PoolState: Sendable {
         }
     }
 
-    /// In the ring's order, so that what had to spread comes together again.
+    /// In the key's order, so that what had to spread comes together again.
     private func holder(
         of adapter: String, _ candidates: (priority: Int, count: Int), _ tried: TriedMembers,
         _ now: MonotonicInstant
@@ -192,11 +208,11 @@ package struct PoolState: Sendable {
             isCandidate(member, candidates.priority, tried) && isWithin(limit, member, now)
         }
         if adapters.contains(where: { $0.holds(adapter) }),
-            let holder = ring.first(key, where: { adapters[$0].holds(adapter) && canTake($0) })
+            let holder = keys.first(key, where: { adapters[$0].holds(adapter) && canTake($0) })
         {
             return holder
         }
-        return ring.first(key, where: canTake)
+        return keys.first(key, where: canTake)
     }
 
     private func candidates(_ tried: TriedMembers) -> (priority: Int, count: Int)? {

@@ -15,6 +15,12 @@ package struct GatewayConfiguration: Sendable {
             case remote(scheme: String, host: String, port: Int, path: String)
             /// A model that this process serves.
             case local(model: String)
+
+            /// Spoken to behind TLS.
+            package var isEncrypted: Bool {
+                guard case .remote(let scheme, _, _, _) = self else { return false }
+                return scheme.hasSuffix("s")
+            }
         }
 
         package var name: String
@@ -27,6 +33,7 @@ package struct GatewayConfiguration: Sendable {
         package var isHTTP2 = false
         /// Streams are asked for what they used, whether the client asks or not.
         package var asksUsage = true
+        package var tls = UpstreamTLSPolicy()
     }
 
     /// Upstreams that can stand in for one another, with how to choose and protect them.
@@ -172,6 +179,19 @@ package struct GatewayConfiguration: Sendable {
     package var state: SharedStateConfiguration?
     /// Where spending is kept over a restart.
     package var budgetFile: String?
+
+    package init() {}
+}
+
+/// Whom an upstream behind TLS must be certified by, and what it is shown of us: files in PEM.
+package struct UpstreamTLSPolicy: Sendable, Hashable {
+    /// The authorities, instead of the system's.
+    package var authorities: String?
+    /// Our certificate with its chain.
+    package var certificate: String?
+    package var key: String?
+    /// The name that its certificate must bear, where that is not the host.
+    package var serverName: String?
 
     package init() {}
 }

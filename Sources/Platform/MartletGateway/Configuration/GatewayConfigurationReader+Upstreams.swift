@@ -13,12 +13,13 @@ extension GatewayConfigurationReader {
         var keyVariable: String?
         var version = 1
         var asksUsage = true
+        var tls = UpstreamTLSPolicy()
         let address: GatewayConfiguration.Upstream.Address?
         if let url = node.text, !node.isNull {
             address = readAddress(url, what, node.position)
         } else {
             guard let section = ConfigurationSection(node, what, problems) else { return }
-            section.allow(["url", "local", "protocol", "http", "key_env", "stream_usage"])
+            section.allow(["url", "local", "protocol", "http", "key_env", "stream_usage", "tls"])
             keyVariable = section.variable("key_env")
             section.choice("protocol", &dialect)
             section.flag("stream_usage", &asksUsage)
@@ -30,6 +31,7 @@ extension GatewayConfigurationReader {
             if section["local"] != nil, section["http"] != nil {
                 problems.add("\(what) is local: no version of HTTP is spoken", at: position)
             }
+            tls = readTLS(section)
             switch (section["url"], section["local"]) {
             case (.some(let node), nil):
                 address = section.text("url").flatMap { readAddress($0, what, node.position) }
@@ -41,10 +43,32 @@ extension GatewayConfigurationReader {
             }
         }
         guard let address else { return }
+        if tls != UpstreamTLSPolicy(), !address.isEncrypted {
+            problems.add(
+                "\(what) has tls, but its address begins neither with https nor with grpcs",
+                at: position)
+        }
         configuration.upstreams.append(
             GatewayConfiguration.Upstream(
                 name: name, position: position, address: address, dialect: dialect,
-                keyVariable: keyVariable, isHTTP2: version == 2, asksUsage: asksUsage))
+                keyVariable: keyVariable, isHTTP2: version == 2, asksUsage: asksUsage,
+                tls: tls))
+    }
+
+    private func readTLS(_ upstream: ConfigurationSection) -> UpstreamTLSPolicy {
+        var tls = UpstreamTLSPolicy()
+        part(upstream, "tls", ["ca", "certificate", "key", "server_name"]) { section in
+            tls.authorities = section.text("ca")
+            tls.certificate = section.text("certificate")
+            tls.key = section.text("key")
+            tls.serverName = section.text("server_name")
+            if (tls.certificate == nil) != (tls.key == nil) {
+                problems.add(
+                    "\(section.name) needs both certificate and key, or neither",
+                    at: section.position)
+            }
+        }
+        return tls
     }
 
     private func readAddress(

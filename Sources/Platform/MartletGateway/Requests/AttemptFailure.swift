@@ -41,6 +41,18 @@ package struct AttemptFailure: Sendable, Hashable {
         }
     }
 
+    /// What the client is told: nothing of where servers are or how they were asked.
+    package var publicMessage: String {
+        switch kind {
+        case .nobody: "the model has no server that can take the request now"
+        case .connect: "the model's server cannot be reached"
+        case .noAnswer, .broken: "the model's server did not answer as it should"
+        // These texts are ours.
+        case .timeout: message
+        case .status(let status): "the model's server answered \(status)"
+        }
+    }
+
     /// The status that the client gets when nothing else can be done.
     package var status: Int {
         switch kind {

@@ -58,7 +58,7 @@ extension RoutingCompiler {
         else { return }
         tables.rules.append(
             RoutingTables.Rule(
-                name: route.name, line: route.position.line,
+                name: route.name, line: route.position.line, namesPaths: !route.paths.isEmpty,
                 predicates: start..<tables.predicates.count, action: action))
     }
 

@@ -55,7 +55,7 @@ struct RoutingCompiler {
                 RoutingTables.Upstream(
                     name: upstream.name, address: upstream.address, dialect: upstream.dialect,
                     keyVariable: upstream.keyVariable, isHTTP2: upstream.isHTTP2,
-                    asksUsage: upstream.asksUsage))
+                    asksUsage: upstream.asksUsage, tls: upstream.tls))
         }
         for pool in configuration.pools {
             if upstreamIndex[pool.name] != nil {

@@ -56,6 +56,17 @@ extension RoutingSnapshot {
             say("default", "no rule matches; the model's own way is taken")
         }
         if let split = trace.split { say("split", splitText(split)) }
+        if case .version = decision.outcome {
+            let path = UpstreamPath.kind(description.path)
+            if !passesOn(path, decision) {
+                say(
+                    "answer",
+                    path == .ambiguous
+                        ? "400: the path could mean another one"
+                        : "404: the path asks no model, and no route that matches names it")
+                return explanation
+            }
+        }
         sayOutcome(decision, description.model, description.value, say)
         return explanation
     }

@@ -82,6 +82,16 @@ package final class RoutingSnapshot: Sendable {
         RoutingRequest(model: model, values: tables.attributes.map(value))
     }
 
+    /// Whether a request with such a path is passed on: it asks a model, or the route that decided
+    /// names its path.
+    package func passesOn(_ path: UpstreamPath.Kind, _ decision: RoutingDecision) -> Bool {
+        switch path {
+        case .inference: true
+        case .ambiguous: false
+        case .other: decision.rule.map { tables.rules[$0].namesPaths } ?? false
+        }
+    }
+
     /// The models to try after one that could not answer, in order.
     package func fallbacks(ofVersion version: Int) -> [Int] {
         tables.models[tables.versions[version].model].fallbacks

@@ -12,13 +12,16 @@ package struct RoutingTables: Sendable {
         package var keyVariable: String?
         package var isHTTP2: Bool
         package var asksUsage: Bool
+        package var tls: UpstreamTLSPolicy
 
         package init(
             name: String, address: GatewayConfiguration.Upstream.Address,
             dialect: GatewayConfiguration.Upstream.Dialect, keyVariable: String? = nil,
-            isHTTP2: Bool = false, asksUsage: Bool = true
+            isHTTP2: Bool = false, asksUsage: Bool = true,
+            tls: UpstreamTLSPolicy = UpstreamTLSPolicy()
         ) {
             self.asksUsage = asksUsage && dialect == .openai
+            self.tls = tls
             self.isHTTP2 = isHTTP2 || dialect == .grpc
             self.name = name
             self.address = address
@@ -122,6 +125,8 @@ package struct RoutingTables: Sendable {
     package struct Rule: Sendable {
         package var name: String
         package var line: Int
+        /// It names paths: they are passed on, whatever they are.
+        package var namesPaths: Bool
         var predicates: Range<Int>
         package var action: Action
     }

@@ -89,8 +89,9 @@ extension ClientConnection {
         if let known = certificateNames {
             names = known
         } else {
-            let certificate = try? context?.channel.pipeline.syncOperations
-                .nioSSL_peerCertificate()
+            // A stream has no channel of its own: the handshake was its connection's.
+            let certificate = try? (stream?.link.context ?? context)?.channel.pipeline
+                .syncOperations.nioSSL_peerCertificate()
             names = (try? certificate?.toDERBytes()).map(CertificateNames.read) ?? []
             certificateNames = names
         }

@@ -113,7 +113,7 @@ private final class KeySetRequest: UpstreamUser {
             end(.failure(KeySetError(message: "no answer within 3 s")))
         }
         let connections = UpstreamConnections(
-            identity, eventLoop: loop.eventLoop, tls: loop.shared.clientTLS)
+            identity, eventLoop: loop.eventLoop, tls: loop.shared.store.tls)
         self.connections = connections
         connections.connect { [self] result in
             switch result {

@@ -9,7 +9,7 @@ internal import MartletWire
 internal import NIOCore
 
 /// An answer of the gateway's own.
-struct LocalAnswer {
+struct LocalAnswer: Sendable {
     var status: Int
     /// nil: among the fields.
     var contentType: StaticString? = "application/json"

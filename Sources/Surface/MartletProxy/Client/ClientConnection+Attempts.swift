@@ -3,7 +3,6 @@
 
 internal import MartletBase
 internal import MartletGateway
-internal import MartletJSON
 internal import MartletResilience
 internal import MartletWire
 internal import NIOCore
@@ -75,13 +74,17 @@ extension ClientConnection {
         case .powerOfTwo: return .powerOfTwo
         case .weighted: return .weighted
         case .hash:
-            guard let attribute = pool.policy.hashKey, let runtime = exchange.runtime,
-                let value = value(of: attribute, runtime)
+            guard let runtime = exchange.runtime,
+                let source = runtime.keySources[
+                    runtime.snapshot.tables.versions[exchange.version].pool],
+                let value = value(source, runtime)
             else { return .leastLoaded }
             return .hash(StableHash.hash(value, salt: 0))
         case .lora:
             guard let runtime = exchange.runtime,
-                let name = pool.policy.adapterKey.flatMap({ value(of: $0, runtime) })
+                let name = runtime.keySources[
+                    runtime.snapshot.tables.versions[exchange.version].pool
+                ].flatMap({ value($0, runtime) })
                     ?? runtime.snapshot.adapter(
                         named: exchange.modelName, version: exchange.version)
             else { return .leastLoaded }
@@ -92,35 +95,16 @@ extension ClientConnection {
         }
     }
 
-    private func value(of attribute: Attribute, _ runtime: GatewayRuntime) -> String? {
-        switch attribute {
-        case .header(let name): return parser.head.fields.value(named: name)
-        case .key: return exchange.key.map { runtime.access.keys[$0].name }
-        case .tenant: return exchange.tenant(runtime)
-        case .user:
-            return parser.head.fields.value(named: "x-user-id") ?? exchange.user
-                ?? exchange.identity?.subject
-        case .session: return parser.head.fields.value(named: "x-session-id")
-        case .query(let name): return query(name, parser.head)
-        case .field(let path):
-            return (try? JSONValue(parsing: exchange.body))
-                .flatMap { RequestDescription.field(path, in: $0) }
-        default: return parser.head.fields.value(named: "x-\(attribute)")
-        }
-    }
-
     // MARK: Sending
 
     private func ask(_ connection: UpstreamConnection, at now: MonotonicInstant) {
         guard exchange.isGRPC == (connection.identity.dialect == .grpc) else {
             connection.giveBack()
             giveUpAttempt(.neutral)
-            let name = connection.identity.name
             return fail(
                 501, "other_protocol",
                 exchange.isGRPC
-                    ? "upstream '\(name)' is not asked by gRPC (protocol: grpc)"
-                    : "upstream '\(name)' is asked by gRPC only")
+                    ? "the model is not asked by gRPC here" : "the model is asked by gRPC only")
         }
         exchange.connection = connection
         exchange.stage = .asked
@@ -271,7 +255,10 @@ extension ClientConnection {
         loop.metrics.failedAttempts += 1
         // A connection that was closed while it was idle says nothing about its upstream.
         giveUpAttempt(isReset ? .neutral : failure.outcome, restsFor: failure.retryAfter)
-        exchange.lastFailure = failure
+        // That nobody is left says less than why.
+        if failure.kind != .nobody || exchange.lastFailure?.kind != .status(429) {
+            exchange.lastFailure = failure
+        }
         exchange.held.removeAll(keepingCapacity: true)
         if let turn = exchange.cascade, !exchange.deadline.isPast(at: shared.time.now()) {
             return escalate(turn)
@@ -332,8 +319,16 @@ extension ClientConnection {
         attempt(isFirst: false)
     }
 
-    /// Asks the next model that may stand in; false when there is none.
-    private func turnToFallback() -> Bool {
+    /// Whether a model is left that may stand in.
+    func hasFallback(_ runtime: GatewayRuntime) -> Bool {
+        let all =
+            exchange.triedModels.isEmpty
+            ? runtime.snapshot.fallbacks(ofVersion: exchange.version) : exchange.fallbacks
+        return all.dropFirst(exchange.fallbackPlace).contains { isAllowed($0, runtime) }
+    }
+
+    /// Asks the next model that may stand in, and that the key may use; false when there is none.
+    func turnToFallback() -> Bool {
         guard let runtime = exchange.runtime, exchange.version >= 0 else { return false }
         if exchange.triedModels.isEmpty {
             exchange.triedModels = [
@@ -344,25 +339,27 @@ extension ClientConnection {
         while exchange.fallbackPlace < exchange.fallbacks.count {
             let model = exchange.fallbacks[exchange.fallbackPlace]
             exchange.fallbackPlace += 1
-            guard !exchange.triedModels.contains(model) else { continue }
+            guard isAllowed(model, runtime), !exchange.triedModels.contains(model) else {
+                continue
+            }
             exchange.triedModels.append(model)
             fillRequest(runtime)
             let decision = runtime.snapshot.route(
                 fallback: model, loop.routing, draw: exchange.requestID)
             guard case .version(let version) = decision.outcome else { continue }
-            loop.metrics.fallbacks += 1
-            choose(version, runtime)
-            attempt(isFirst: true)
-            return true
+            if takeFallback(version, model, runtime) { return true }
         }
         return false
     }
 
-    private func giveUp(_ failure: AttemptFailure) {
+    func giveUp(_ failure: AttemptFailure) {
+        let failure = failure.kind == .nobody ? exchange.lastFailure ?? failure : failure
         if answerLastResort() { return }
+        loop.noteFailure(failure, of: self)
+        let message = "\(failure.publicMessage) (request \(requestIDText))"
         let code = failure.kind == .timeout ? "upstream_timeout" : "upstream_unavailable"
         caching?.failure = CacheFailure(
-            status: failure.status, code: code, message: failure.message)
-        fail(failure.status, code, failure.message, retryAfter: failure.retryAfter)
+            status: failure.status, code: code, message: message)
+        fail(failure.status, code, message, retryAfter: failure.retryAfter)
     }
 }

@@ -7,6 +7,7 @@ internal import MartletJSON
 internal import MartletWire
 internal import MartletYAML
 internal import NIOCore
+internal import NIOPosix
 
 /// What the gateway answers itself.
 extension ClientConnection {
@@ -117,40 +118,60 @@ extension ClientConnection {
         answer(.json(["model": .string(model), "removed": .integer(Int64(count))]))
     }
 
+    /// Reads, compiles and puts in force what came, beside the loop: a large file takes a while.
     private func replaceConfiguration() {
-        do throws(GatewayConfigurationError) {
-            let snapshot = try RoutingSnapshot(yaml: exchange.body, file: "request")
-            let warnings = shared.store.warnings(of: snapshot)
-            shared.store.publish(snapshot)
-            answer(
-                .json([
-                    "generation": .integer(Int64(shared.store.generation)),
-                    "warnings": .array(warnings.map { .string($0) }),
-                ]))
-        } catch {
-            let problems = error.problems.map { JSONValue.string($0.description) }
-            answer(
-                .json(
-                    [
-                        "error": [
-                            "message": "the configuration is refused",
-                            "code": "bad_configuration", "problems": .array(problems),
-                        ]
-                    ], status: 422))
+        exchange.attemptNumber &+= 1
+        exchange.stage = .waiting
+        let (body, store, number) = (exchange.body, shared.store, exchange.attemptNumber)
+        let bound = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        NIOThreadPool.singleton.submit { _ in
+            let answer = ClientConnection.replace(store, by: body)
+            bound.eventLoop.execute {
+                let client = bound.value
+                guard client.isInRequest, client.exchange.attemptNumber == number else { return }
+                client.answer(answer)
+            }
         }
     }
 
+    private nonisolated static func replace(_ store: RuntimeStore, by yaml: [UInt8]) -> LocalAnswer
+    {
+        var problems: [String]
+        do {
+            let snapshot = try RoutingSnapshot(yaml: yaml, file: "request")
+            let warnings = store.warnings(of: snapshot)
+            try store.publish(snapshot)
+            return .json([
+                "generation": .integer(Int64(store.generation)),
+                "warnings": .array(warnings.map { .string($0) }),
+            ])
+        } catch let error as GatewayConfigurationError {
+            problems = error.problems.map(\.description)
+        } catch { problems = ["\(error)"] }
+        return .json(
+            [
+                "error": [
+                    "message": "the configuration is refused", "code": "bad_configuration",
+                    "problems": .array(problems.map { .string($0) }),
+                ]
+            ], status: 422)
+    }
+
     private func upstreams(_ runtime: GatewayRuntime) -> JSONValue {
+        let now = shared.time.now()
         let pools = runtime.pools.map { pool -> JSONValue in
-            let members = pool.report().map { member -> JSONValue in
+            let members = zip(pool.members, pool.report(at: now)).map {
+                identity, member -> JSONValue in
                 [
-                    "upstream": .string(member.name),
+                    "upstream": .string(identity.name),
                     "in_flight": .integer(Int64(member.inFlight)),
                     "queued": .integer(Int64(member.queued)),
                     "memory_use": .number(member.memoryUse),
                     "adapters": .array(member.adapters.map { .string($0) }),
                     "healthy": .bool(member.isWell), "draining": .bool(member.isDraining),
                     "ejected": .bool(member.isEjected), "breaker": .string(member.breaker),
+                    "resting_seconds": .number(
+                        Double(member.rests.nanosecondsSaturating / 1_000_000) / 1_000),
                 ]
             }
             return ["pool": .string(pool.name), "members": .array(members)]

@@ -82,10 +82,7 @@ extension ClientConnection: UpstreamUser {
             return true
         }
         if hasLastResort { return true }
-        return exchange.fallbackPlace
-            < (exchange.triedModels.isEmpty
-                ? runtime.snapshot.fallbacks(ofVersion: exchange.version).count
-                : exchange.fallbacks.count)
+        return hasFallback(runtime)
     }
 
     /// Some servers say with each answer how busy they are.
@@ -310,7 +307,11 @@ extension ClientConnection: UpstreamUser {
             case .broken: kind = .broken
             }
             attemptHasFailed(AttemptFailure(kind, failure.message))
-        case .answering: cut(failure.message)
+        case .answering:
+            let failure = AttemptFailure(.broken, failure.message)
+            exchange.lastFailure = failure
+            loop.noteFailure(failure, of: self)
+            cut("the answer broke off (request \(requestIDText))")
         case .collecting, .over: break
         }
     }

@@ -70,6 +70,7 @@ extension ClientConnection {
         knownPathBytes = Array(head.fields.bytes[head.path])
         knownPath = String(decoding: knownPathBytes, as: UTF8.self)
         knownMethod = nil
+        pathKind = UpstreamPath.kind(knownPath)
         isPathPlain = ![
             "/v2", "/admin/", "/healthz", "/metrics", "/v1/feedback", "/v1/models",
         ].contains { knownPath.hasPrefix($0) }

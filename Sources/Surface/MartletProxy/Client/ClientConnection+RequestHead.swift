@@ -37,7 +37,7 @@ extension ClientConnection {
         bytes.append(contentsOf: identity.hostLine)
         let ownsKeys = exchange.runtime?.access.requiresKey ?? false
         let kinds = head.fields.appendForwarded(
-            to: &bytes, keepsAuthorization: !ownsKeys && identity.credentialLine == nil,
+            to: &bytes, keepsAuthorization: !ownsKeys && !identity.ownsKey,
             isRequest: true)
         if let line = identity.credentialLine { bytes.append(contentsOf: line) }
         if identity.dialect == .openai || isCompared {

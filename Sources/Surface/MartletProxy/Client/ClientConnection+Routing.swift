@@ -10,6 +10,11 @@ extension ClientConnection {
     /// Decides where the request goes, asks its limits, and makes the first attempt.
     func route() {
         guard let runtime = exchange.runtime else { return }
+        if pathKind == .ambiguous {
+            return fail(
+                400, "ambiguous_path",
+                "a path with '..', '//', or encoded dots or slashes could mean another one")
+        }
         if exchange.scansBody {
             guard takeModel() else {
                 return fail(
@@ -27,7 +32,13 @@ extension ClientConnection {
         case .refused(let index):
             let refusal = runtime.snapshot.tables.refusals[index]
             fail(refusal.status, "refused", refusal.message)
-        case .version(let version): admit(version, runtime)
+        case .version(let version):
+            guard pathKind == .inference || runtime.snapshot.passesOn(pathKind, decision) else {
+                return fail(
+                    404, "path_not_passed_on",
+                    "\(knownPath) asks no model, and no route names it")
+            }
+            admit(version, runtime)
         }
     }
 
@@ -178,6 +189,17 @@ extension ClientConnection {
                 loop.routing.values[index] = value(runtime.sources[index], head, runtime, body)
             }
         }
+    }
+
+    /// As rules would find it.
+    func value(_ source: GatewayRuntime.Source, _ runtime: GatewayRuntime) -> String? {
+        var body: JSONValue?
+        if case .field = source, !exchange.body.isEmpty {
+            body = try? JSONValue(parsing: exchange.body)
+        }
+        var found: String?
+        parser.readHead { head in found = value(source, head, runtime, body) }
+        return found
     }
 
     private func value(

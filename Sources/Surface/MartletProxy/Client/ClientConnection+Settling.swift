@@ -18,6 +18,9 @@ extension ClientConnection {
             let used = (usage?.total ?? 0).addingSaturating(exchange.usedBefore)
             loop.state.settle(held, usedTokens: used, at: now)
         }
+        if let held = fallbackHolds.take() {
+            loop.state.settle(held, usedTokens: usage?.total ?? 0, at: now)
+        }
         if caching != nil { endCaching(at: now) }
         let taken = exchange.began.nanoseconds(to: now)
         let counters = loop.metrics.counters(exchange.version, exchange.runtime)

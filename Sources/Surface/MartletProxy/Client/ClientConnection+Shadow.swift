@@ -13,16 +13,21 @@ extension ClientConnection {
         guard let shadow = tables.models[tables.versions[version].model].shadow,
             shadow.version != version, !exchange.isGRPC, exchange.isReplayable,
             exchange.isBodyComplete,
-            loop.shadowsInFlight < shadow.concurrencyMax,
             StableHash.place(StableHash.mixed(exchange.requestID &+ 1)) < shadow.share
         else { return }
+        guard loop.shadowsInFlight < shadow.concurrencyMax else {
+            loop.metrics.shadowsDropped += 1
+            return
+        }
         exchange.isShadowed = true
     }
 
     /// Keeps a copy of the answer, up to a bound above which it is not compared.
     func keepForShadow(_ bytes: UnsafeRawBufferPointer) {
         unsafe exchange.answer.add(bytes, at: shared.time.now())
-        if exchange.answer.isTooLong { exchange.isShadowed = false }
+        guard exchange.answer.isTooLong else { return }
+        exchange.isShadowed = false
+        loop.metrics.shadowsDropped += 1
     }
 
     /// The client has its answer: asks the candidate (and, for the noise, the primary once more).
@@ -36,6 +41,11 @@ extension ClientConnection {
         guard let shadow = model.shadow,
             let primary = exchange.answer.answer(from: exchange.began, to: now)
         else { return }
+        // Others may have taken the places while this one was answered.
+        guard loop.shadowsInFlight < shadow.concurrencyMax else {
+            loop.metrics.shadowsDropped += 1
+            return
+        }
         let job = ShadowJob(
             loop, id: requestIDText, model: model.name, primary: primary,
             price: tables.versions[exchange.version].price,

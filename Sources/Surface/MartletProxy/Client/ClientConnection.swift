@@ -33,6 +33,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     @safe @exclusivity(unchecked) var parser: HTTPRequestParser
     @safe @exclusivity(unchecked) var exchange = Exchange()
     @safe @exclusivity(unchecked) var holds: RequestHolds?
+    /// At the limits of a model that stands in.
+    @safe @exclusivity(unchecked) var fallbackHolds: RequestHolds?
     @safe @exclusivity(unchecked) var asking: StateQuestion?
     @safe @exclusivity(unchecked) var placeTicket: PriorityBulkhead.Ticket?
     @safe @exclusivity(unchecked) var caching: CacheUse?
@@ -67,6 +69,8 @@ final class ClientConnection: ChannelInboundHandler, RemovableChannelHandler {
     @safe @exclusivity(unchecked) var knownPath = ""
     /// What it means to gRPC, once asked.
     @safe @exclusivity(unchecked) var knownMethod: GRPCMethodKind?
+    /// Whether the path is one that upstreams are asked by.
+    @safe @exclusivity(unchecked) var pathKind = UpstreamPath.Kind.other
     /// The path is none that is looked at any further here.
     @safe @exclusivity(unchecked) var isPathPlain = true
     /// The path asks what there is.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import Glibc
 internal import MartletBase
 package import MartletGateway
 internal import MartletJSON
@@ -45,7 +46,7 @@ package struct Replay: Sendable {
     package func run(_ requests: [ReplayRequest]) async throws -> Outcome {
         let identities = try [primary, candidate].map { try Replay.identity($0.url) }
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let tls = try UpstreamTLS()
+        let tls = try Replay.contexts()
         let promise = eventLoop.makePromise(of: Outcome.self)
         let replay = self
         eventLoop.execute {
@@ -63,7 +64,7 @@ package struct Replay: Sendable {
         let request = try ReplayRequest(
             line: (["method": "GET", "path": .string(path)] as JSONValue).serialized(), number: 1)
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
-        let tls = try UpstreamTLS()
+        let tls = try Replay.contexts()
         let promise = eventLoop.makePromise(of: ComparedAnswer.self)
         eventLoop.execute {
             let connections = UpstreamConnections(identity, eventLoop: eventLoop, tls: tls)
@@ -74,6 +75,13 @@ package struct Replay: Sendable {
         }
         let answer = try await promise.futureResult.get()
         return (answer.status, answer.body)
+    }
+
+    private static func contexts() throws(ProxyError) -> UpstreamTLSContexts {
+        let file = unsafe getenv("SSL_CERT_FILE").map { unsafe String(cString: $0) }
+        let contexts = UpstreamTLSContexts(trustFile: file)
+        try contexts.prepare([UpstreamTLSPolicy()])
+        return contexts
     }
 
     /// An address as gateway.yaml has it.
@@ -107,7 +115,7 @@ private final class ReplayRun {
 
     init(
         _ replay: Replay, _ requests: [ReplayRequest], _ identities: [UpstreamIdentity],
-        _ eventLoop: any EventLoop, _ tls: UpstreamTLS,
+        _ eventLoop: any EventLoop, _ tls: UpstreamTLSContexts,
         _ promise: EventLoopPromise<Replay.Outcome>
     ) {
         self.replay = replay

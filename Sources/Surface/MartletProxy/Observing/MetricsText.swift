@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+internal import MartletBase
 internal import MartletGateway
 
 /// The gateway's numbers as Prometheus reads them.
@@ -83,11 +84,12 @@ enum MetricsText {
             text += "martlet_gateway_pool_places{\(label)} \(crowd.places)\n"
         }
         for pool in pools {
-            for member in pool.report() {
-                let labels = "pool=\"\(escaped(pool.name))\",upstream=\"\(escaped(member.name))\""
+            for (identity, member) in zip(pool.members, pool.report(at: SystemTime().now())) {
+                let labels =
+                    "pool=\"\(escaped(pool.name))\",upstream=\"\(escaped(identity.name))\""
                 let isUp =
                     member.isWell && !member.isDraining && !member.isEjected
-                    && member.breaker != "open"
+                    && member.breaker != "open" && member.rests == .zero
                 text += "martlet_gateway_upstream_in_flight{\(labels)} \(member.inFlight)\n"
                 text += "martlet_gateway_upstream_up{\(labels)} \(isUp ? 1 : 0)\n"
             }

@@ -30,7 +30,9 @@ final class GatewayRuntime: Sendable {
     let pools: [PoolRuntime]
     /// By slot of the snapshot's attributes.
     let sources: [Source]
-    /// Whether rules ask for members of the body other than the model.
+    /// Where pools that balance by a hash or by adapters find their key, by pool.
+    let keySources: [Source?]
+    /// Whether rules or pools ask for members of the body other than the model.
     let needsBody: Bool
     let keyLimiters: [Limiter?]
     /// By key, for callers that a token says nothing more of: the tenant's limits, and how urgent
@@ -68,25 +70,10 @@ final class GatewayRuntime: Sendable {
             return UpstreamIdentity(upstream, secret: secret, hasModels: hasModels)
         }
         self.upstreams = upstreams
-        var pools: [String: (PoolRuntime, RoutingTables.Pool)] = [:]
-        for (index, pool) in (previous?.snapshot.tables.pools ?? []).enumerated() {
-            if let runtime = previous?.pools[index] { pools[pool.name] = (runtime, pool) }
-        }
-        self.pools = tables.pools.map { pool in
-            let members = pool.members.map { (upstreams[$0.upstream], $0) }
-            if let (runtime, old) = pools[pool.name], old.policy == pool.policy,
-                old.members.count == pool.members.count,
-                zip(runtime.members, members).allSatisfy({ $0 === $1.0 }),
-                zip(old.members, pool.members).allSatisfy({
-                    $0.weight == $1.weight && $0.priority == $1.priority
-                })
-            {
-                return runtime
-            }
-            return PoolRuntime(name: pool.name, policy: pool.policy, members: members, at: now)
-        }
+        pools = PoolSuccession(previous, at: now).pools(of: tables, upstreams)
         sources = GatewayRuntime.sources(tables)
-        needsBody = sources.contains {
+        keySources = GatewayRuntime.keySources(tables)
+        needsBody = (sources + keySources.compactMap { $0 }).contains {
             if case .field = $0 { return true }
             return false
         }
@@ -110,20 +97,40 @@ final class GatewayRuntime: Sendable {
     }
 
     private static func sources(_ tables: RoutingTables) -> [Source] {
+        let identity = identity(tables)
+        return tables.attributes.map { source($0, identity) }
+    }
+
+    private static func keySources(_ tables: RoutingTables) -> [Source?] {
+        let identity = identity(tables)
+        return tables.pools.map { pool in
+            switch pool.policy.balance {
+            case .hash: return pool.policy.hashKey.map { source($0, identity) }
+            case .lora: return pool.policy.adapterKey.map { source($0, identity) }
+            default: return nil
+            }
+        }
+    }
+
+    private static func identity(_ tables: RoutingTables) -> [Attribute: Attribute] {
         var identity: [Attribute: Attribute] = [:]
         for (attribute, source) in tables.access.identity { identity[attribute] = source }
-        return tables.attributes.map { attribute in
-            switch identity[attribute] ?? attribute {
-            case .path: .path
-            case .method: .method
-            case .tenant: .tenant
-            case .key: .key
-            case .header(let name):
-                attribute == .user ? .user(header: Array(name.utf8)) : .header(Array(name.utf8))
-            case .query(let name): .query(name)
-            case .field(let path): .field(path)
-            case .region, .device, .user, .session, .request: .header(Array("x-\(attribute)".utf8))
-            }
+        return identity
+    }
+
+    private static func source(
+        _ attribute: Attribute, _ identity: [Attribute: Attribute]
+    ) -> Source {
+        switch identity[attribute] ?? attribute {
+        case .path: .path
+        case .method: .method
+        case .tenant: .tenant
+        case .key: .key
+        case .header(let name):
+            attribute == .user ? .user(header: Array(name.utf8)) : .header(Array(name.utf8))
+        case .query(let name): .query(name)
+        case .field(let path): .field(path)
+        case .region, .device, .user, .session, .request: .header(Array("x-\(attribute)".utf8))
         }
     }
 

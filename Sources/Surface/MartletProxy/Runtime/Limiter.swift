@@ -39,6 +39,13 @@ final class Limiter: Sendable {
         }
     }
 
+    func withdraw(_ hold: consuming LimitState.Hold, at now: MonotonicInstant) {
+        var hold: LimitState.Hold? = consume hold
+        state.withLock { state in
+            if let held = hold.take() { state.withdraw(held, at: now) }
+        }
+    }
+
     func settle(
         _ hold: consuming LimitState.Hold, usedTokens: Int, at now: MonotonicInstant
     ) {
@@ -60,6 +67,8 @@ struct LimitHold: ~Copyable {
         hold = try limiter.admit(tokens: tokens, at: now)
         self.limiter = limiter
     }
+
+    consuming func withdraw(at now: MonotonicInstant) { limiter.withdraw(hold, at: now) }
 
     consuming func settle(usedTokens: Int, at now: MonotonicInstant) {
         limiter.settle(hold, usedTokens: usedTokens, at: now)
@@ -85,7 +94,8 @@ struct LimitHolds: ~Copyable {
                 model = try LimitHold(limiter, tokens: demand.tokens(at: limiter), at: now)
             }
         } catch {
-            settle(usedTokens: 0, at: now)
+            key.take()?.withdraw(at: now)
+            tenant.take()?.withdraw(at: now)
             throw error
         }
     }

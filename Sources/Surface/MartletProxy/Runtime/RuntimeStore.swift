@@ -18,11 +18,18 @@ final class RuntimeStore: Sendable {
     private let secrets: @Sendable (String) -> String?
     /// What the process began with: some of it stays in force until it ends.
     private let started: RoutingSnapshot
+    /// For upstreams behind TLS.
+    let tls: UpstreamTLSContexts
 
     init(
         _ snapshot: RoutingSnapshot, time: any TimeSource, hasModels: Bool,
         secrets: @escaping @Sendable (String) -> String?
-    ) {
+    ) throws(ProxyError) {
+        tls = UpstreamTLSContexts(trustFile: secrets("SSL_CERT_FILE"))
+        if let problem = UpstreamSecrets.problems(snapshot, secrets).first {
+            throw ProxyError(.badSecret, problem)
+        }
+        try tls.prepare(UpstreamTLSContexts.needed(snapshot))
         started = snapshot
         deliveries = Deliveries(path: snapshot.tables.deliveryFiles.state)
         let snapshot = deliveries.adapt(snapshot, at: time.now())
@@ -55,8 +62,14 @@ final class RuntimeStore: Sendable {
                 hasVariable: { secrets($0)?.isEmpty == false }, hasFile: FileSystem.exists)
     }
 
-    /// Puts a snapshot in force for every later request.
-    func publish(_ snapshot: RoutingSnapshot) {
+    /// Puts a snapshot in force for every later request. Blocks on the files that it names.
+    /// - Throws: `ProxyError` when a key or a certificate that it needs cannot be had; what was in
+    ///   force stays.
+    func publish(_ snapshot: RoutingSnapshot) throws(ProxyError) {
+        if let problem = UpstreamSecrets.problems(snapshot, secrets).first {
+            throw ProxyError(.badSecret, problem)
+        }
+        try tls.prepare(UpstreamTLSContexts.needed(snapshot))
         current.withLock { current in
             let snapshot = deliveries.adapt(snapshot, at: time.now())
             current = GatewayRuntime(

@@ -16,6 +16,9 @@ final class UpstreamIdentity: Sendable {
     let hostLine: [UInt8]
     /// The Authorization line with the upstream's own key.
     let credentialLine: [UInt8]?
+    /// It has a key of its own: the client's is never for it, whether ours is there or not.
+    let ownsKey: Bool
+    let tls: UpstreamTLSPolicy
     let dialect: GatewayConfiguration.Upstream.Dialect
     private let source: RoutingTables.Upstream
 
@@ -23,12 +26,14 @@ final class UpstreamIdentity: Sendable {
     init(_ upstream: RoutingTables.Upstream, secret: String?, hasModels: Bool = false) {
         source = upstream
         name = upstream.name
+        tls = upstream.tls
+        ownsKey = upstream.keyVariable != nil
         dialect = upstream.dialect
         switch upstream.address {
-        case .remote(let scheme, let host, let port, let path):
+        case .remote(_, let host, let port, let path):
             self.host = host
             self.port = port
-            isEncrypted = scheme == "https" || scheme == "grpcs"
+            isEncrypted = upstream.address.isEncrypted
             pathPrefix = Array(path.utf8)
             let shown = host.contains(":") ? "[\(host)]" : host
             hostLine = Array("Host: \(shown):\(port)\r\n".utf8)
@@ -54,11 +59,17 @@ final class UpstreamIdentity: Sendable {
     var asksUsage: Bool { source.asksUsage }
     var speaksHTTP2: Bool { source.isHTTP2 && localModel == nil }
 
+    /// Whether it is the same server, whatever it is told.
+    func isSameEndpoint(as other: UpstreamIdentity) -> Bool {
+        source.address == other.source.address
+    }
+
     /// Whether it stands for the same endpoint with the same credentials.
     func matches(_ upstream: RoutingTables.Upstream, secret: String?) -> Bool {
         source.name == upstream.name && source.address == upstream.address
             && source.dialect == upstream.dialect && source.isHTTP2 == upstream.isHTTP2
             && source.asksUsage == upstream.asksUsage
+            && source.tls == upstream.tls && source.keyVariable == upstream.keyVariable
             && credentialLine == secret.map { Array("Authorization: Bearer \($0)\r\n".utf8) }
     }
 }

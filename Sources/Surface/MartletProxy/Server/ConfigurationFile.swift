@@ -43,7 +43,7 @@ struct ConfigurationFile: Sendable {
             let bytes = try FileSystem.readAll(path, limit: ConfigurationFile.bytesMax)
             let snapshot = try RoutingSnapshot(yaml: bytes, file: path)
             let warnings = store.warnings(of: snapshot)
-            store.publish(snapshot)
+            try store.publish(snapshot)
             for warning in warnings {
                 logger.warning("\(warning)", metadata: ["file": "\(path)"])
             }

@@ -33,21 +33,15 @@ public final class GatewayServer: Service {
         logger: Logger = Logger(label: "martlet.gateway"), local: (any LocalService)? = nil,
         version: String = "", secrets: @escaping @Sendable (String) -> String? = { _ in nil }
     ) throws(ProxyError) {
-        let store = RuntimeStore(
+        let store = try RuntimeStore(
             snapshot, time: SystemTime(), hasModels: local != nil, secrets: secrets)
-        let needsTLS = snapshot.tables.upstreams.contains {
-            if case .remote(let scheme, _, _, _) = $0.address { return scheme.hasSuffix("s") }
-            return false
-        }
-        let state = snapshot.tables.state
-        let clientTLS =
-            needsTLS || state?.isEncrypted ?? false || GatewayServer.fetchesKeys(snapshot)
-            ? try GatewayServer.makeClientTLS() : nil
+        let tls = store.tls.context(UpstreamTLSPolicy(), isHTTP2: false)
         shared = ProxyShared(
-            store: store, logger: logger, clientTLS: clientTLS, local: local,
+            store: store, logger: logger, local: local,
             budgets: try BudgetLedger(path: snapshot.tables.budgetFile),
-            replicas: state.map { ReplicaState($0, tls: clientTLS?.http1, secrets: secrets) },
-            version: version)
+            replicas: snapshot.tables.state.map {
+                ReplicaState($0, tls: tls, secrets: secrets)
+            }, version: version)
         self.file = file.map { ConfigurationFile(path: $0, store: store, logger: logger) }
     }
 
@@ -65,6 +59,7 @@ public final class GatewayServer: Service {
     public func start() async throws -> Int {
         let listen = shared.listen
         let tls = try GatewayServer.makeServerTLS(listen)
+        shared.comparing.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: listen.threads)
         let shared = shared
         var loops: [ObjectIdentifier: NIOLoopBoundBox<ProxyLoop>] = [:]
@@ -174,6 +169,7 @@ public final class GatewayServer: Service {
                 metadata: ["count": "\(shared.connections)"])
         }
         for loop in state.loops { loop.eventLoop.execute { loop.value.closeAll() } }
+        try? await shared.comparing.shutdownGracefully()
         try? await group.shutdownGracefully()
         shared.variants.save()
         shared.budgets.save(shared.logger)
@@ -205,35 +201,21 @@ public final class GatewayServer: Service {
                 .badCertificate, "certificate '\(certificate)', key '\(key)': \(error)")
         }
     }
-
-    private static func fetchesKeys(_ snapshot: RoutingSnapshot) -> Bool {
-        snapshot.tables.access.issuers.contains { issuer in
-            guard case .remote(let address) = issuer.source,
-                case .remote(let scheme, _, _, _) = address
-            else { return false }
-            return scheme.hasSuffix("s")
-        }
-    }
-
-    private static func makeClientTLS() throws(ProxyError) -> UpstreamTLS {
-        do {
-            return try UpstreamTLS()
-        } catch {
-            throw ProxyError(.badCertificate, "TLS to upstreams: \(error)")
-        }
-    }
 }
 
 /// Why the gateway cannot run.
 public struct ProxyError: Error, CustomStringConvertible {
     public struct Code: Hashable, Sendable {
-        private enum Value { case cannotListen, badCertificate, badAddress, noAnswer, badState }
+        private enum Value {
+            case cannotListen, badCertificate, badAddress, noAnswer, badState, badSecret
+        }
         private let value: Value
         public static let cannotListen = Code(value: .cannotListen)
         public static let badCertificate = Code(value: .badCertificate)
         public static let badAddress = Code(value: .badAddress)
         public static let noAnswer = Code(value: .noAnswer)
         public static let badState = Code(value: .badState)
+        public static let badSecret = Code(value: .badSecret)
     }
 
     public let code: Code

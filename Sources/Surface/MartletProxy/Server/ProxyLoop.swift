@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import Glibc
+internal import Logging
 internal import MartletBase
 internal import MartletGateway
 internal import MartletWire
@@ -41,6 +42,9 @@ final class ProxyLoop {
     }
     private var feedbackTargets: [FeedbackPlace: FeedbackDesk.Target] = [:]
     private var feedbackTargetsFor: UInt64?
+    private var failuresSince: Int64 = 0
+    private var failuresTold = 0
+    private var failuresUntold = 0
     @safe @exclusivity(unchecked) private var realSecondsAt: Int64 = .min
     @safe @exclusivity(unchecked) private var realSeconds: Int64 = 0
 
@@ -91,7 +95,7 @@ final class ProxyLoop {
 
     private func makeConnections(_ identity: UpstreamIdentity) -> UpstreamConnections {
         UpstreamConnections(
-            identity, eventLoop: eventLoop, tls: shared.clientTLS, local: shared.local)
+            identity, eventLoop: eventLoop, tls: shared.store.tls, local: shared.local)
     }
 
     private func takeUpstreams() {
@@ -109,6 +113,37 @@ final class ProxyLoop {
             for connections in upstreams { connections.sweep(at: now) }
             scheduleSweep()
         }
+    }
+
+    /// Tells of a request that failed, where the log of requests does not; when many fail, of ten a
+    /// second.
+    func noteFailure(_ failure: AttemptFailure, of client: ClientConnection) {
+        guard !shared.listen.logsRequests, shared.logger.logLevel <= .warning else { return }
+        let now = shared.time.now()
+        if now.nanoseconds &- failuresSince > 1_000_000_000 {
+            if failuresUntold > 0 {
+                shared.logger.warning(
+                    "more requests failed", metadata: ["count": "\(failuresUntold)"])
+            }
+            (failuresSince, failuresTold, failuresUntold) = (now.nanoseconds, 0, 0)
+        }
+        guard failuresTold < 10 else {
+            failuresUntold += 1
+            return
+        }
+        failuresTold += 1
+        let exchange = client.exchange
+        var metadata: Logger.Metadata = [
+            "request_id": "\(client.requestIDText)",
+            "reason": "\(failure.message)",
+        ]
+        if let pool = exchange.pool {
+            metadata["pool"] = "\(pool.name)"
+            if let member = exchange.member {
+                metadata["upstream"] = "\(pool.members[member].name)"
+            }
+        }
+        shared.logger.warning("request failed", metadata: metadata)
     }
 
     /// Seconds since the epoch, looked up at most once a second.
@@ -137,6 +172,10 @@ final class ProxyLoop {
         if isInTable, let known = accountTable[number] { return known }
         let place = AccountPlace(key: key ?? -1, version: version, tenant: tenant)
         if let known = accounts[place] { return known }
+        if let tenant {
+            let counted = shared.tenants.counted(tenant)
+            if counted != tenant { return account(key, version, tenant: counted, runtime) }
+        }
         let tables = runtime.snapshot.tables
         let found = shared.ledger.account(
             UsageLedger.Holder(

@@ -6,6 +6,7 @@ internal import Logging
 internal import MartletBase
 internal import MartletGateway
 internal import NIOCore
+internal import NIOPosix
 internal import Synchronization
 
 /// The door's time limits in nanoseconds: what every request needs is not converted every time.
@@ -34,23 +35,24 @@ final class ProxyShared: Sendable {
     /// When the gateway began, since the epoch.
     let startedSeconds: Int64
     let waits: ProxyWaits
-    /// For upstreams behind TLS.
-    let clientTLS: UpstreamTLS?
     /// The process's own models.
     let local: (any LocalService)?
     /// Where replicas share what they must agree on.
     let replicas: ReplicaState?
     let ledger = UsageLedger()
+    let tenants = TenantNames()
     let budgets: BudgetLedger
     let comparisons: ComparisonLedger
     let variants: Variants
     let semantic = SemanticCaches()
+    /// Compares shadows' answers: on a thread of its own, so that nothing waits behind them.
+    let comparing = NIOThreadPool(numberOfThreads: 1)
     private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
 
     init(
-        store: RuntimeStore, logger: Logger, clientTLS: UpstreamTLS?,
+        store: RuntimeStore, logger: Logger,
         local: (any LocalService)?, budgets: BudgetLedger, replicas: ReplicaState?,
         version: String
     ) {
@@ -66,7 +68,6 @@ final class ProxyShared: Sendable {
         comparisons = ComparisonLedger(
             path: store.load().runtime.snapshot.tables.deliveryFiles.comparisons, logger: logger)
         waits = ProxyWaits(listen)
-        self.clientTLS = clientTLS
         self.budgets = budgets
         self.replicas = replicas
     }

@@ -10,6 +10,8 @@ internal import NIOCore
 enum StateQuestion {
     case budgets(version: Int)
     case limits(LimitDemand, version: Int)
+    /// Those of a model that stands in.
+    case fallback(LimitDemand)
     case cache
 }
 
@@ -57,6 +59,7 @@ extension ClientConnection: SharedStateUser {
         case .budgets(let version):
             if let runtime = exchange.runtime { admitWithinBudget(version, runtime) }
         case .limits(let demand, let version): goByShare(demand, version)
+        case .fallback(let demand): goByShare(fallback: demand)
         case .cache: missed()
         }
         return true
@@ -92,8 +95,13 @@ extension ClientConnection: SharedStateUser {
 
     func limitsHaveAnswered(_ answer: LimitAnswer, _ number: UInt64) -> Bool {
         guard number == exchange.attemptNumber, exchange.stage == .waiting, isInRequest,
-            case .limits(let demand, let version)? = asking, let runtime = exchange.runtime
+            let question = asking, let runtime = exchange.runtime
         else { return false }
+        if case .fallback(let demand) = question {
+            fallbackLimitsHaveAnswered(answer, demand)
+            return true
+        }
+        guard case .limits(let demand, let version) = question else { return false }
         asking = nil
         waitForNothing()
         switch answer {
@@ -114,6 +122,78 @@ extension ClientConnection: SharedStateUser {
         waitForNothing()
         if let answer, takeShared(answer, age: age) { return }
         missed()
+    }
+
+    // MARK: Models that stand in
+
+    /// Turns to a model that stands in, within its own limits: the request holds them too. False
+    /// when they refuse.
+    func takeFallback(_ version: Int, _ model: Int, _ runtime: GatewayRuntime) -> Bool {
+        let now = shared.time.now()
+        giveFallbackBack(at: now)
+        if let limiter = runtime.modelLimiters[model] {
+            let demand = LimitDemand(
+                model: limiter, inputTokens: exchange.inputEstimate,
+                outputTokens: exchange.outputTokensMax)
+            exchange.attemptNumber &+= 1
+            let admission = loop.state.admit(
+                demand, at: now, for: self, number: exchange.attemptNumber)
+            switch consume admission {
+            case .admitted(let admitted): fallbackHolds = consume admitted
+            case .refused:
+                loop.metrics.limited += 1
+                return false
+            case .asked:
+                choose(version, runtime)
+                asking = .fallback(demand)
+                waitForState()
+                return true
+            }
+        }
+        choose(version, runtime)
+        askFallback()
+        return true
+    }
+
+    private func askFallback() {
+        loop.metrics.fallbacks += 1
+        attempt(isFirst: true)
+    }
+
+    private func goByShare(fallback demand: LimitDemand) {
+        switch loop.state.admitByShare(demand, at: shared.time.now()) {
+        case .admitted(let admitted):
+            fallbackHolds = consume admitted
+            askFallback()
+        case .refused: fallbackIsRefused()
+        case .asked: fallbackIsRefused()
+        }
+    }
+
+    private func fallbackLimitsHaveAnswered(_ answer: LimitAnswer, _ demand: LimitDemand) {
+        asking = nil
+        waitForNothing()
+        switch answer {
+        case .admitted(let hold):
+            fallbackHolds = RequestHolds(local: nil, shared: hold)
+            askFallback()
+        case .refused: fallbackIsRefused()
+        case .unavailable: goByShare(fallback: demand)
+        }
+    }
+
+    private func fallbackIsRefused() {
+        loop.metrics.limited += 1
+        if turnToFallback() { return }
+        giveUp(
+            exchange.lastFailure
+                ?? AttemptFailure(.nobody, "the models that stand in are at their limits"))
+    }
+
+    /// The model that stood in has not answered either.
+    private func giveFallbackBack(at now: MonotonicInstant) {
+        guard let held = fallbackHolds.take() else { return }
+        loop.state.settle(held, usedTokens: 0, at: now)
     }
 
     private func missed() {

@@ -19,6 +19,8 @@ final class HTTP2UpstreamLink: HTTP2Link {
     @safe @exclusivity(unchecked) private(set) var idleSince: MonotonicInstant
     @safe @exclusivity(unchecked) private var answers = HTTPResponseParser()
 
+    /// Why it ended, where more is known than that.
+    private(set) var failure: UpstreamFailure?
     /// An answer's head as HTTP/1.1 writes it.
     @safe @exclusivity(unchecked) private var text: [UInt8] = []
 
@@ -125,6 +127,11 @@ final class HTTP2UpstreamLink: HTTP2Link {
         guard let stream = stream(ref) else { return http.credit(ref, data.count) }
         unsafe stream.take(data: data, endStream: endStream)
         stream.tell()
+    }
+
+    override func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        failure = UpstreamTLSContexts.failure(error, with: identity)
+        super.errorCaught(context: context, error: error)
     }
 
     override func burstHasEnded() {
@@ -386,6 +393,8 @@ final class HTTP2UpstreamStream: UpstreamConnection {
     func linkHasEnded() {
         guard !hasEnded else { return }
         hasEnded = true
-        fail(hasHead ? .broken("the connection ended inside the answer") : .noAnswer)
+        fail(
+            hasHead
+                ? .broken("the connection ended inside the answer") : link.failure ?? .noAnswer)
     }
 }

@@ -162,7 +162,11 @@ final class PlainUpstreamConnection: UpstreamConnection, ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         isClosed = true
         pool.forget(self)
-        fail(hasHead ? .broken("\(error)") : .noAnswer)
+        if let failure = UpstreamTLSContexts.failure(error, with: identity) {
+            fail(failure)
+        } else {
+            fail(hasHead ? .broken("\(error)") : .noAnswer)
+        }
         context.close(promise: nil)
     }
 

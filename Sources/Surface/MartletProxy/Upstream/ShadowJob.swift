@@ -67,22 +67,36 @@ final class ShadowJob {
         if isCandidate { candidate = answer } else { again = answer }
         open -= 1
         guard open == 0 else { return }
-        loop.shadowsInFlight -= 1
         calls = []
         guard let candidate else {
+            loop.shadowsInFlight -= 1
             loop.metrics.shadowsDropped += 1
             return loop.shared.comparisons.addFailure(failure, model: model)
         }
-        loop.metrics.shadowsCompared += 1
         // Long texts are compared elsewhere: the loop has requests to carry.
         let (ledger, id, model) = (loop.shared.comparisons, id, model)
         let (primary, again, price, candidatePrice) = (primary, again, price, candidatePrice)
         let request = request
-        NIOThreadPool.singleton.submit { _ in
-            ledger.add(
-                AnswerComparison.compare(
-                    id: id, primary: primary, candidate: candidate, again: again, price: price,
-                    candidatePrice: candidatePrice, request: request), model: model)
+        let bound = NIOLoopBound(loop, eventLoop: loop.eventLoop)
+        loop.shared.comparing.submit { state in
+            let isCompared = state == .active
+            if isCompared {
+                ledger.add(
+                    AnswerComparison.compare(
+                        id: id, primary: primary, candidate: candidate, again: again,
+                        price: price, candidatePrice: candidatePrice, request: request),
+                    model: model)
+            }
+            // Its place is free when it holds nothing any more: no more wait than have places.
+            bound.eventLoop.execute {
+                let loop = bound.value
+                loop.shadowsInFlight -= 1
+                if isCompared {
+                    loop.metrics.shadowsCompared += 1
+                } else {
+                    loop.metrics.shadowsDropped += 1
+                }
+            }
         }
     }
 }

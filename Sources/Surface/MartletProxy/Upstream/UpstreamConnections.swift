@@ -2,6 +2,7 @@
 // Part of Martlet, the AI platform in one Swift binary.
 
 internal import MartletBase
+internal import MartletGateway
 internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
@@ -15,7 +16,7 @@ final class UpstreamConnections {
 
     let identity: UpstreamIdentity
     private let eventLoop: any EventLoop
-    private let tls: UpstreamTLS?
+    private let tls: UpstreamTLSContexts
     private let local: (any LocalService)?
     private let time = SystemTime()
     /// The one used last is used next: the others grow old and are closed.
@@ -26,7 +27,7 @@ final class UpstreamConnections {
     private var isLinking = false
 
     init(
-        _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: UpstreamTLS?,
+        _ identity: UpstreamIdentity, eventLoop: any EventLoop, tls: UpstreamTLSContexts,
         local: (any LocalService)? = nil
     ) {
         self.local = local
@@ -124,22 +125,29 @@ final class UpstreamConnections {
         }
     }
 
-    /// Connects and puts `handler` behind the socket, or behind TLS.
+    /// Connects and puts `handler` behind the socket, or behind TLS: where TLS is wanted and there
+    /// is none to be had, nothing is sent.
     private func open<Handler: ChannelHandler>(
         _ handler: Handler, _ completion: @escaping (Handler, UpstreamFailure?) -> Void
     ) {
         let bound = NIOLoopBound(handler, eventLoop: eventLoop)
-        let (host, isEncrypted) = (identity.host, identity.isEncrypted)
-        let tls = identity.speaksHTTP2 ? tls?.http2 : tls?.http1
+        let (host, policy) = (identity.host, identity.tls)
+        var context: NIOSSLContext?
+        if identity.isEncrypted {
+            context = tls.context(policy, isHTTP2: identity.speaksHTTP2)
+            if context == nil {
+                return completion(handler, .cannotConnect("there is no TLS for '\(host)'"))
+            }
+        }
+        let name = policy.serverName ?? (UpstreamConnections.isAddress(host) ? nil : host)
         ClientBootstrap(group: eventLoop)
             .connectTimeout(UpstreamConnections.connectTimeMax)
             .channelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
+            .channelInitializer { [context] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if isEncrypted, let tls {
-                        let name = UpstreamConnections.isAddress(host) ? nil : host
+                    if let context {
                         try channel.pipeline.syncOperations.addHandler(
-                            NIOSSLClientHandler(context: tls, serverHostname: name))
+                            NIOSSLClientHandler(context: context, serverHostname: name))
                     }
                     try channel.pipeline.syncOperations.addHandler(bound.value)
                 }
@@ -156,18 +164,5 @@ final class UpstreamConnections {
 
     private static func isAddress(_ host: String) -> Bool {
         (try? SocketAddress(ipAddress: host, port: 0)) != nil
-    }
-}
-
-/// How upstreams behind TLS are spoken to: what is offered differs, all else is the same.
-struct UpstreamTLS: Sendable {
-    let http1: NIOSSLContext
-    let http2: NIOSSLContext
-
-    init() throws {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        http1 = try NIOSSLContext(configuration: configuration)
-        configuration.applicationProtocols = ["h2"]
-        http2 = try NIOSSLContext(configuration: configuration)
     }
 }

@@ -15,26 +15,35 @@ final class SemanticCaches: Sendable {
         var bytes = 0
     }
 
-    private struct State {
-        var indexes: [String: SemanticIndex] = [:]
-        var counts: [String: Counts] = [:]
+    /// One model's: searches of different models do not wait for one another.
+    private final class Cache: Sendable {
+        let state = Mutex((index: SemanticIndex?.none, counts: Counts()))
     }
 
-    private let state = Mutex(State())
+    private let caches = Mutex<[String: Cache]>([:])
+
+    private func cache(_ model: String) -> Cache {
+        caches.withLock { caches in
+            if let known = caches[model] { return known }
+            let new = Cache()
+            caches[model] = new
+            return new
+        }
+    }
 
     /// A search: the model's answers are forgotten when its policy has changed.
     func find(
         _ question: SemanticQuestion, _ direction: [Float], model: String,
         policy: SemanticCachePolicy, at now: MonotonicInstant
     ) -> (kept: SemanticIndex.Kept, cosine: Double)? {
-        state.withLock { state in
-            guard let index = state.indexes[model], index.policy == policy,
+        cache(model).state.withLock { state in
+            guard let index = state.index, index.policy == policy,
                 let found = index.find(question.context, direction, at: now)
             else {
-                state.counts[model, default: Counts()].misses += 1
+                state.counts.misses += 1
                 return nil
             }
-            state.counts[model, default: Counts()].hits += 1
+            state.counts.hits += 1
             return found
         }
     }
@@ -43,23 +52,25 @@ final class SemanticCaches: Sendable {
         _ kept: SemanticIndex.Kept, _ question: SemanticQuestion, _ direction: [Float],
         model: String, policy: SemanticCachePolicy, at now: MonotonicInstant
     ) {
-        state.withLock { state in
-            var index = state.indexes.removeValue(forKey: model)
-            if index?.policy != policy { index = nil }
-            var changed = index ?? SemanticIndex(policy: policy)
+        cache(model).state.withLock { state in
+            // Taken out, so that it is changed in place.
+            var changed = state.index.take() ?? SemanticIndex(policy: policy)
+            if changed.policy != policy { changed = SemanticIndex(policy: policy) }
             changed.keep(kept, question.context, direction, at: now)
-            state.counts[model, default: Counts()].entries = changed.count
-            state.counts[model, default: Counts()].bytes = changed.bytes
-            state.indexes[model] = changed
+            state.counts.entries = changed.count
+            state.counts.bytes = changed.bytes
+            state.index = changed
         }
     }
 
     /// An embedding did not come, or not in time.
     func hasFailed(model: String) {
-        state.withLock { $0.counts[model, default: Counts()].failures += 1 }
+        cache(model).state.withLock { $0.counts.failures += 1 }
     }
 
-    var counts: [String: Counts] { state.withLock { $0.counts } }
+    var counts: [String: Counts] {
+        caches.withLock { $0 }.mapValues { $0.state.withLock { $0.counts } }
+    }
 }
 
 /// A request that found nothing: its answer is kept under this.
