@@ -55,30 +55,50 @@ static void multiply(martlet_weights type, martlet_rows kind, int64_t n, int64_t
     same(got, product.c, n * m, 1e-4f);
 }
 
+// Keys and values of every slot, turned by their positions, written by one level.
+static martlet_cache cache_of(
+    martlet_dtype type, int64_t blocks, int64_t heads, int64_t size, const float *x,
+    const float *angles) {
+    size_t bytes = (size_t)(blocks * martlet_cache_block_bytes(type, heads, size));
+    martlet_cache cache = {.type = type, .blocks = blocks, .kv_heads = heads, .head_size = size,
+                           .keys = room(bytes), .values = room(bytes)};
+    memset(cache.keys, 0, bytes);
+    memset(cache.values, 0, bytes);
+    int64_t n = blocks * MARTLET_CACHE_BLOCK, width = heads * size;
+    int32_t *slots = room((size_t)n * 4);
+    for (int64_t i = 0; i < n; i++) slots[i] = (int32_t)(n - 1 - i);
+    martlet_rotary_args args = {
+        .n = n, .heads = heads, .q = x, .k = x, .v = x + width, .q_stride = 2 * width,
+        .k_stride = 2 * width, .v_stride = 2 * width, .angles = angles, .rotary = size / 2 * 2,
+        .slots = slots, .turned = output(n * width), .cache = cache};
+    holds(martlet_rotary_cache(&args, 0) == 0);
+    return cache;
+}
+
 static void paged(martlet_dtype type, int64_t size) {
     check("paged attention of type %d, heads of %lld", type, (long long)size);
     enum { ROWS = 9, HEADS = 6, KEY_HEADS = 2, BLOCKS = 6 };
-    int64_t count = BLOCKS * KEY_HEADS * size * MARTLET_CACHE_BLOCK;
-    float *keys = floats(count), *values = floats(count);
-    uint16_t *half_keys = room((size_t)count * 2), *half_values = room((size_t)count * 2);
-    plain();
-    (type == MARTLET_F16 ? martlet_f32_to_f16 : martlet_f32_to_bf16)(keys, half_keys, count);
-    (type == MARTLET_F16 ? martlet_f32_to_f16 : martlet_f32_to_bf16)(values, half_values, count);
     static const int32_t slices[] = {0, 7, 40, 0, 7, 2, 3, 3}, blocks[] = {3, 1, 5, 0};
-    int whole = type == MARTLET_F32;
-    martlet_paged_args args = {
-        .n = ROWS, .heads = HEADS, .q = floats(ROWS * HEADS * size),
-        .o = output(ROWS * HEADS * size), .scale = 0.3f, .slices = slices, .slice_count = 2,
-        .blocks = blocks, .block_count = 4,
-        .cache = {.type = type, .blocks = BLOCKS, .kv_heads = KEY_HEADS, .head_size = size,
-                  .keys = whole ? (void *)keys : half_keys,
-                  .values = whole ? (void *)values : half_values}};
+    int64_t positions = BLOCKS * MARTLET_CACHE_BLOCK;
+    const float *x = floats(positions * KEY_HEADS * size * 2), *angles = floats(positions * size);
+    plain();
+    martlet_cache wanted = cache_of(type, BLOCKS, KEY_HEADS, size, x, angles);
     fast();
-    holds(martlet_paged_attention(&args, 0) == 0);
-    float *got = args.o;
-    args.o = output(ROWS * HEADS * size);
+    martlet_cache cache = cache_of(type, BLOCKS, KEY_HEADS, size, x, angles);
+    int64_t bytes = BLOCKS * martlet_cache_block_bytes(type, KEY_HEADS, size);
+    equal(cache.keys, wanted.keys, bytes);
+    equal(cache.values, wanted.values, bytes);
+    martlet_paged_args args = {
+        .n = ROWS, .heads = HEADS, .q = floats(ROWS * HEADS * size), .scale = 0.3f,
+        .slices = slices, .slice_count = 2, .blocks = blocks, .block_count = 4, .cache = cache};
+    float *expected = output(ROWS * HEADS * size);
+    args.o = expected;
     martlet_paged_attention_reference(&args);
-    same(got, args.o, ROWS * HEADS * size, 1e-5f);
+    for (args.narrow = 0; args.narrow < 2; args.narrow++) {
+        args.o = output(ROWS * HEADS * size);
+        holds(martlet_paged_attention(&args, 0) == 0);
+        same(args.o, expected, ROWS * HEADS * size, 1e-5f);
+    }
 }
 
 static void norms(int64_t rows, int64_t n, int options) {
@@ -130,7 +150,7 @@ void check_rows(void) {
             multiply(
                 kinds[i].weights, kinds[i].rows, n,
                 kinds[i].weights <= MARTLET_WEIGHTS_BF16 ? 301 : 512);
-    for (martlet_dtype type = MARTLET_F32; type <= MARTLET_BF16; type++)
+    for (martlet_dtype type = MARTLET_F32; type <= MARTLET_I8; type++)
         if (type != MARTLET_F64) {
             paged(type, 32);
             paged(type, 7);

@@ -31,16 +31,57 @@ extension KernelSuite {
         }
 
         @Test(
-            "a row's answer is the same, to the bit, alone and in company",
-            arguments: [MARTLET_F16, MARTLET_I8])
-        func company(type: martlet_dtype) {
-            let all = PagedWork(type, (6, 2, 32, [(40, 500), (3, 20)], 0, 0), seed: 4)
-            let together = all.run()
-            for row in [0, 1, 17, 39] {
-                let alone = all.run(onlyRow: row)
-                let range = (row * 6 * 32)..<((row + 1) * 6 * 32)
-                #expect(alone[range].map(\.bitPattern) == together[range].map(\.bitPattern))
+            "products in bf16 are within its roundings, whatever keys are kept as",
+            arguments: [MARTLET_F16, MARTLET_BF16, MARTLET_I8])
+        func narrowAgreement(type: martlet_dtype) {
+            let more: [(Int, Int, Int, [(rows: Int, first: Int)], Int, Float)] = [
+                (16, 2, 128, [(40, 130), (1, 511)], 0, 0), (4, 1, 256, [(9, 60)], 33, 0),
+                (2, 2, 512, [(5, 30)], 0, 0), (5, 1, 80, [(90, 0), (3, 191)], 0, 0),
+            ]
+            for shape in Paged.shapes + more {
+                let work = PagedWork(type, shape, seed: 8, isNarrow: true)
+                let wanted = work.reference()
+                withEachLevel { level in
+                    let got = work.run()
+                    let worst = zip(got, wanted).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+                    // Scores of up to 10 move by 2^-9 of their terms, shares by 2^-9.
+                    #expect(worst < 2e-2, "level \(level.rawValue), \(shape)")
+                    let squares = zip(got, wanted).reduce(Float(0)) {
+                        $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
+                    }
+                    let mean = (squares / Float(got.count)).squareRoot()
+                    #expect(mean < 2e-3, "level \(level.rawValue), \(shape)")
+                }
             }
+        }
+
+        @Test(
+            "a row's answer is the same, to the bit, alone and in company",
+            arguments: [MARTLET_F16, MARTLET_BF16, MARTLET_I8], [false, true])
+        func company(type: martlet_dtype, isNarrow: Bool) {
+            for window in [0, 90] {
+                let all = PagedWork(
+                    type, (6, 2, 32, [(40, 500), (3, 20)], window, 0), seed: 4, isNarrow: isNarrow)
+                let together = all.run()
+                for row in [0, 1, 17, 39] {
+                    let alone = all.run(onlyRow: row)
+                    let range = (row * 6 * 32)..<((row + 1) * 6 * 32)
+                    #expect(alone[range].map(\.bitPattern) == together[range].map(\.bitPattern))
+                }
+            }
+        }
+
+        @Test(
+            "positions behind a sequence's end are not read, a NaN within shows",
+            arguments: [false, true])
+        func ends(isNarrow: Bool) {
+            let work = PagedWork(
+                MARTLET_F16, (4, 2, 32, [(2, 40), (1, 9)], 0, 0), seed: 9, isNarrow: isNarrow)
+            let clean = work.run()
+            work.poison(position: 43)
+            #expect(work.run().map(\.bitPattern) == clean.map(\.bitPattern))
+            work.poison(position: 7)
+            #expect(work.run()[..<(2 * 4 * 32)].contains { $0.isNaN })
         }
 
         @Test("slices and blocks outside what there is are refused and nothing is read")
@@ -160,12 +201,14 @@ extension KernelSuite {
     private let keys: Room
     private let values: Room
     private let queries: Floats
+    private let isNarrow: Bool
 
     init(
         _ type: martlet_dtype, _ shape: (Int, Int, Int, [(rows: Int, first: Int)], Int, Float),
-        seed: UInt64
+        seed: UInt64, isNarrow: Bool = false
     ) {
         var generator = SeededRandom(seed: seed)
+        self.isNarrow = isNarrow
         self.type = type
         (heads, kvHeads, size, window, cap) = (shape.0, shape.1, shape.2, shape.4, shape.5)
         var row = 0
@@ -229,7 +272,8 @@ extension KernelSuite {
                     block_count: Int64(blocks.count),
                     cache: martlet_cache(
                         type: type, blocks: Int64(cacheBlocks), kv_heads: Int64(kvHeads),
-                        head_size: Int64(size), keys: keys.pointer, values: values.pointer))
+                        head_size: Int64(size), keys: keys.pointer, values: values.pointer),
+                    narrow: isNarrow ? 1 : 0)
                 unsafe body(&args)
             }
         }
@@ -252,6 +296,20 @@ extension KernelSuite {
 
     func run() -> [Float] { answer(slices, isReference: false) }
     func reference() -> [Float] { answer(slices, isReference: true) }
+
+    /// Makes NaNs of the f16 keys and values at a position of the first sequence.
+    func poison(position: Int) {
+        let block = Int(blocks[Int(slices[3]) + position / 16]), place = position % 16
+        for head in 0..<kvHeads {
+            let base = (block * kvHeads + head) * size * 16
+            for d in 0..<size {
+                for (room, at) in [(keys, d * 16 + place), (values, place * size + d)] {
+                    unsafe room.pointer.storeBytes(
+                        of: Float16.nan.bitPattern, toByteOffset: (base + at) * 2, as: UInt16.self)
+                }
+            }
+        }
+    }
 
     /// Row `onlyRow` of the first sequence by itself.
     func run(onlyRow row: Int) -> [Float] {

@@ -111,38 +111,56 @@ TARGET MARTLET_INLINE __m512 scales_at(
     }
 }
 
-TARGET MARTLET_INLINE void blocks(
-    const martlet_weights type, const int n, const martlet_rows_tile *t) {
+TARGET MARTLET_INLINE void group(
+    const martlet_weights type, const int n, const martlet_rows_tile *t, int64_t g, int64_t place,
+    const uint8_t *cluster, __m512 f[]) {
     const int has_least = type == MARTLET_WEIGHTS_Q4_1 || type == MARTLET_WEIGHTS_Q5_1 ||
                           type == MARTLET_WEIGHTS_Q4_K || type == MARTLET_WEIGHTS_Q5_K;
+    __m512i w[8];
+    __m512 second, scale = scales_at(
+        type, cluster + martlet_panel_cluster(type) * martlet_panel_value_bytes(type), place,
+        &second);
+    unpack(type, cluster + place * martlet_panel_value_bytes(type), w);
+    const int8_t *a = (const int8_t *)t->rows + g * n * 32;
+    const martlet_row_group *r = t->groups + g * n;
+    FULL for (int i = 0; i < n; i++) {
+        __m512 by = _mm512_set1_ps(r[i].scale);
+        __m512i sum = has_least ? _mm512_setzero_si512() : _mm512_set1_epi32(r[i].start);
+        __m512i high = type == MARTLET_WEIGHTS_Q6_K ? _mm512_set1_epi32(r[i].high_start)
+                                                    : _mm512_setzero_si512();
+        FULL for (int q = 0; q < 8; q++) {
+            int32_t quad;
+            memcpy(&quad, a + i * 32 + q * 4, 4);
+            __m512i *to = type == MARTLET_WEIGHTS_Q6_K && q >= 4 ? &high : &sum;
+            *to = _mm512_dpbusd_epi32(*to, w[q], _mm512_set1_epi32(quad));
+        }
+        f[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, by), f[i]);
+        if (type == MARTLET_WEIGHTS_Q6_K)
+            f[i] = _mm512_fmadd_ps(
+                _mm512_cvtepi32_ps(high), _mm512_mul_ps(second, by), f[i]);
+        if (has_least) f[i] = _mm512_fmadd_ps(second, _mm512_set1_ps(r[i].sum), f[i]);
+    }
+}
+
+TARGET MARTLET_INLINE void blocks(
+    const martlet_weights type, const int n, const martlet_rows_tile *t) {
     __m512 f[12];
     begin(n, t, f);
-    for (int64_t g = t->from; g < t->to; g++) {
-        __m512i w[8];
+    const int few = n <= 2;
+    // Where few rows are multiplied whole clusters go by: each load then has a stride of its own,
+    // which the processor's prefetchers learn.
+    int64_t g = t->from;
+    const int cluster = (int)martlet_panel_cluster(type);
+    if (few) {
         const uint8_t *v = t->values + martlet_panel_values_at(type, g);
-        __m512 second, scale = scales_at(
-            type, t->values + martlet_panel_scales_at(type, g), g, &second);
-        unpack(type, v, w);
-        const int8_t *a = (const int8_t *)t->rows + g * n * 32;
-        const martlet_row_group *r = t->groups + g * n;
-        FULL for (int i = 0; i < n; i++) {
-            __m512 by = _mm512_set1_ps(r[i].scale);
-            __m512i sum = has_least ? _mm512_setzero_si512() : _mm512_set1_epi32(r[i].start);
-            __m512i high = type == MARTLET_WEIGHTS_Q6_K ? _mm512_set1_epi32(r[i].high_start)
-                                                        : _mm512_setzero_si512();
-            FULL for (int q = 0; q < 8; q++) {
-                int32_t quad;
-                memcpy(&quad, a + i * 32 + q * 4, 4);
-                __m512i *to = type == MARTLET_WEIGHTS_Q6_K && q >= 4 ? &high : &sum;
-                *to = _mm512_dpbusd_epi32(*to, w[q], _mm512_set1_epi32(quad));
-            }
-            f[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, by), f[i]);
-            if (type == MARTLET_WEIGHTS_Q6_K)
-                f[i] = _mm512_fmadd_ps(
-                    _mm512_cvtepi32_ps(high), _mm512_mul_ps(second, by), f[i]);
-            if (has_least) f[i] = _mm512_fmadd_ps(second, _mm512_set1_ps(r[i].sum), f[i]);
+        for (; g + cluster <= t->to; g += cluster, v += martlet_panel_cluster_bytes(type)) {
+            FULL for (int u = 0; u < cluster; u++)
+                group(type, n, t, g + u, u, v, f);
         }
     }
+    for (; g < t->to; g++)
+        group(type, n, t, g, g % cluster,
+              t->values + g / cluster * martlet_panel_cluster_bytes(type), f);
     end(n, t, f);
 }
 

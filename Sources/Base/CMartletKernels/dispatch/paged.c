@@ -22,37 +22,28 @@ static martlet_paged_function level_function(void) {
     return martlet_paged_plain;
 }
 
+// Nothing where products in bf16 are not wanted, or there are none.
+static martlet_paged_strip_function strip_function(const martlet_paged_args *a) {
+#if defined(MARTLET_X86)
+    if (a->narrow && a->cache.type != MARTLET_F32 && a->cache.head_size % 16 == 0 &&
+        martlet_kernels_level() >= MARTLET_LEVEL_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        return martlet_paged_bf16;
+#else
+    (void)a;
+#endif
+    return NULL;
+}
+
 typedef struct {
     const martlet_paged_args *args;
     martlet_paged_function function;
+    martlet_paged_strip_function strip;
     int64_t share;              // query heads of a head of keys
+    int64_t rows;               // of a part
 } job;
 
-static int64_t tiles_of(const job *j, const int32_t *slice) {
-    return martlet_ceil_div(slice[1] * j->share, MARTLET_PAGED_ROWS);
-}
-
-static int32_t padded_size(int64_t n) {
-    return n <= 4 ? (int32_t)n : n <= 6 ? 6 : n <= 8 ? 8 : MARTLET_PAGED_ROWS;
-}
-
-static void run_tile(const job *j, const int32_t *slice, int64_t tile, int64_t kv_head) {
-    const martlet_paged_args *a = j->args;
-    martlet_paged_tile t = {.args = a, .kv_head = kv_head, .blocks = a->blocks + slice[3]};
-    int64_t first = tile * MARTLET_PAGED_ROWS;
-    int64_t count = martlet_min(MARTLET_PAGED_ROWS, slice[1] * j->share - first);
-    t.count = (int32_t)count;
-    t.size = padded_size(count);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t row = (first + i) / j->share, head = kv_head * j->share + (first + i) % j->share;
-        int64_t at = ((slice[0] + row) * a->heads + head) * a->cache.head_size;
-        int64_t position = slice[2] + row;
-        t.q[i] = a->q + at;
-        t.o[i] = a->o + at;
-        t.to[i] = position + 1;
-        t.from[i] = a->window > 0 ? martlet_max(0, position - a->window + 1) : 0;
-    }
-    j->function(&t);
+static int64_t strips_of(const job *j, const int32_t *slice) {
+    return martlet_ceil_div(slice[1] * j->share, j->rows);
 }
 
 static void run_part(void *context, int32_t part, int32_t parts) {
@@ -62,11 +53,34 @@ static void run_part(void *context, int32_t part, int32_t parts) {
     int64_t left = part / a->cache.kv_heads;
     for (int64_t s = 0; s < a->slice_count; s++) {
         const int32_t *slice = a->slices + s * MARTLET_SLICE_FIELDS;
-        int64_t tiles = tiles_of(j, slice);
+        int64_t strips = strips_of(j, slice);
+        if (left >= strips) {
+            left -= strips;
+            continue;
+        }
         // A slice's last rows see the most: they go first.
-        if (left < tiles) return run_tile(j, slice, tiles - 1 - left, part % a->cache.kv_heads);
-        left -= tiles;
+        int64_t first = (strips - 1 - left) * j->rows;
+        martlet_paged_strip strip = {
+            .args = a, .slice = slice, .kv_head = part % a->cache.kv_heads, .first = first,
+            .count = martlet_min(j->rows, slice[1] * j->share - first)};
+        if (j->strip) {
+            j->strip(&strip);
+        } else {
+            martlet_paged_tile t;
+            martlet_paged_tile_of(&strip, 0, &t);
+            j->function(&t);
+        }
+        return;
     }
+}
+
+// Rows of a part: as many as share what is made of keys, but few enough to keep threads busy.
+static int64_t part_rows(const job *j, int64_t tiles, int32_t threads) {
+    if (!j->strip) return MARTLET_PAGED_ROWS;
+    int64_t fit = 512 / j->args->cache.head_size;
+    int64_t even = tiles * j->args->cache.kv_heads / (4 * (int64_t)martlet_pool_threads(threads));
+    int64_t most = martlet_min(MARTLET_PAGED_TILES, martlet_min(fit, even));
+    return martlet_max(1, most) * MARTLET_PAGED_ROWS;
 }
 
 static int slice_is_inside(const martlet_paged_args *a, const int32_t *slice) {
@@ -87,13 +101,17 @@ int32_t martlet_paged_attention(const martlet_paged_args *a, int32_t threads) {
         a->heads <= 0 || a->heads % c->kv_heads ||
         !martlet_cache_block_bytes(c->type, c->kv_heads, c->head_size))
         return -1;
-    job j = {.args = a, .function = level_function(), .share = a->heads / c->kv_heads};
-    int64_t parts = 0;
+    job j = {.args = a, .function = level_function(), .strip = strip_function(a),
+             .share = a->heads / c->kv_heads, .rows = MARTLET_PAGED_ROWS};
+    int64_t tiles = 0, parts = 0;
     for (int64_t s = 0; s < a->slice_count; s++) {
         const int32_t *slice = a->slices + s * MARTLET_SLICE_FIELDS;
         if (!slice_is_inside(a, slice)) return -1;
-        parts += tiles_of(&j, slice) * c->kv_heads;
+        tiles += strips_of(&j, slice);
     }
+    j.rows = part_rows(&j, tiles, threads);
+    for (int64_t s = 0; s < a->slice_count; s++)
+        parts += strips_of(&j, a->slices + s * MARTLET_SLICE_FIELDS) * c->kv_heads;
     if (parts > INT32_MAX) return -1;
     martlet_parallel_for((int32_t)parts, threads, run_part, &j);
     return 0;

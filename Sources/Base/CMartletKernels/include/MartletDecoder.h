@@ -73,6 +73,9 @@ typedef struct martlet_paged_args {
     const int32_t *blocks;
     int64_t block_count;
     martlet_cache cache;
+    // Queries, keys, values and shares may be rounded to bf16, where the processor multiplies
+    // that; sums stay in f32. Of an F32 cache nothing is rounded.
+    int32_t narrow;
 } martlet_paged_args;
 
 /// -1 when a slice or a block lies outside what there is; nothing is then computed. Rows of no

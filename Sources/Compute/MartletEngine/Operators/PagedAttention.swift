@@ -121,7 +121,8 @@ extension NativeOperator {
                 sliceCount: RowCount(node, input: 4, index: 1, capacity: slices.shape[0]),
                 blockCount: RowCount(node, input: 4, index: 2, capacity: blocks.count),
                 heads: Int64(heads), scale: node.float("scale", default: 1),
-                softcap: node.float("softcap"), window: Int64(window)))
+                softcap: node.float("softcap"), window: Int64(window),
+                narrow: node.int("narrow") != 0 ? 1 : 0))
     }
 }
 
@@ -180,6 +181,7 @@ struct PagedAttentionArguments: BitwiseCopyable {
     var scale: Float
     var softcap: Float
     var window: Int64
+    var narrow: Int32
 }
 
 func pagedAttentionStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> Int32 {
@@ -194,7 +196,7 @@ func pagedAttentionStep(_ raw: UnsafeRawPointer, _ frame: UnsafeRawPointer) -> I
         o: frame.floats(arguments.output), scale: arguments.scale, softcap: arguments.softcap,
         window: arguments.window, slices: frame.integers(arguments.slices), slice_count: slices,
         blocks: frame.integers(arguments.blocks), block_count: blocks,
-        cache: arguments.cache.bound(frame))
+        cache: arguments.cache.bound(frame), narrow: arguments.narrow)
     let status = unsafe martlet_paged_attention(&kernel, frame.threads)
     return status == 0 ? StepStatus.done : StepStatus.indexOutOfRange
 }

@@ -130,7 +130,7 @@ extension OperatorSchema {
     /// Attention of each slice's rows to its own sequence's blocks. Inputs: Q [R, heads · size],
     /// cache, slices INT32 [S, 4] (first row, rows, first position, first block), blocks INT32 [B],
     /// extents. `heads`, `kvHeads`, `headSize`, `scale`, `softcap`, `window` (0: all), `layer`,
-    /// `cacheType`. Output: as Q.
+    /// `cacheType`, `narrow` (1: products may round to bf16). Output: as Q.
     public static let pagedAttention = OperatorSchema(
         "PagedAttention", domain: "martlet"
     ) { context throws(GraphError) in

@@ -44,10 +44,19 @@ extension DecoderBuilder {
             attributes: common.merging([
                 "scale": .float(shape.attentionScale), "softcap": .float(shape.attentionSoftcap),
                 "window": .int(Int64(window)),
+                "narrow": .int(hasNarrowProducts(layer: layer) ? 1 : 0),
             ]) { $1 })
         return added(
             Activation(value: heads, width: shape.queryWidth), .attentionOutput,
             norm: .attentionPostNorm, hasBias: shape.hasOutputBias, residual: input, layer)
+    }
+
+    /// Whether the products around a layer's attention round what they meet: attention may then do
+    /// so as well.
+    private func hasNarrowProducts(layer: Int) -> Bool {
+        let part: DecoderPart = configuration.hasMergedWeights ? .queryKeyValue : .query
+        guard let stored = weights.find(part, layer: layer) else { return false }
+        return options.panels(stored.format, inputs: configuration.hiddenSize).kind != "f32"
     }
 
     /// Queries, keys and values: as one value where one product gives them, else as three.
