@@ -215,110 +215,6 @@ TARGET MARTLET_INLINE void halves(const int n, const martlet_rows_tile *t) {
     end(n, t, even);
 }
 
-// --- Preparing
-
-TARGET MARTLET_INLINE void load_group(
-    const martlet_rows_source source, const martlet_rows_args *a, const float *x, int64_t k,
-    float factor, __m512 y[2]) {
-    FULL for (int h = 0; h < 2; h++) {
-        int64_t at = k + 16 * h, left = a->k - at;
-        __mmask16 mask = left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
-        floats_16 v = (floats_16)_mm512_maskz_loadu_ps(mask, x + at);
-        if (source == MARTLET_ROWS_NORM)
-            v = v * factor * (floats_16)_mm512_maskz_loadu_ps(mask, a->weight + at);
-        if (source >= MARTLET_ROWS_SILU) {
-            floats_16 up = (floats_16)_mm512_maskz_loadu_ps(mask, x + a->k + at);
-            v = source == MARTLET_ROWS_SILU        ? rows512_silu(v)
-                : source == MARTLET_ROWS_GELU_TANH ? rows512_gelu_tanh(v)
-                                                   : rows512_gelu_erf(v);
-            v *= up;
-        }
-        y[h] = (__m512)v;
-    }
-}
-
-TARGET MARTLET_INLINE void put_group(
-    martlet_rows type, const __m512 y[2], int64_t g, int size, int row, uint8_t *tile,
-    martlet_row_group *to) {
-    if (type == MARTLET_ROWS_F32) {
-        float values[32], *target = (float *)tile + g * 32 * size + row;
-        _mm512_storeu_ps(values, y[0]);
-        _mm512_storeu_ps(values + 16, y[1]);
-        for (int i = 0; i < 32; i++) target[i * size] = values[i];
-        return;
-    }
-    if (type == MARTLET_ROWS_BF16) {
-        int32_t pairs[16], *target = (int32_t *)tile + g * 16 * size + row;
-        _mm512_storeu_si512(pairs, (__m512i)_mm512_cvtne2ps_pbh(y[1], y[0]));
-        for (int i = 0; i < 16; i++) target[i * size] = pairs[i];
-        return;
-    }
-    const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-    // As bit patterns magnitudes compare like integers, with infinities and NaNs above all.
-    __m512i most = _mm512_max_epi32(
-        _mm512_and_si512(_mm512_castps_si512(y[0]), magnitude),
-        _mm512_and_si512(_mm512_castps_si512(y[1]), magnitude));
-    int32_t bits = _mm512_reduce_max_epi32(most);
-    float largest;
-    memcpy(&largest, &bits, 4);
-    int finite = largest < INFINITY;
-    __m512 inverse = _mm512_set1_ps(finite && largest > 0 ? 127 / largest : 0);
-    __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(y[0], inverse));
-    __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(y[1], inverse));
-    if (!finite) low = high = _mm512_setzero_si512();
-    int8_t *values = (int8_t *)tile + (g * size + row) * 32;
-    _mm_storeu_si128((__m128i *)values, _mm512_cvtsepi32_epi8(low));
-    _mm_storeu_si128((__m128i *)(values + 16), _mm512_cvtsepi32_epi8(high));
-    int32_t low_sum = _mm512_reduce_add_epi32(low), high_sum = _mm512_reduce_add_epi32(high);
-    float scale = finite ? largest / 127 : NAN;
-    int32_t zero = martlet_rows_zero(type);
-    int split = type == MARTLET_ROWS_INT8_32;
-    to[g * size + row] = (martlet_row_group){
-        .scale = scale, .sum = scale * (float)(low_sum + high_sum),
-        .start = -zero * (split ? low_sum : low_sum + high_sum), .high_start = -zero * high_sum};
-}
-
-TARGET MARTLET_INLINE void prepare_row(
-    const martlet_rows_source source, const martlet_rows_args *a, const float *x, int size,
-    int row, uint8_t *tile, martlet_row_group *groups) {
-    float factor = 1;
-    if (source == MARTLET_ROWS_NORM) {
-        __m512 sum = _mm512_setzero_ps();
-        for (int64_t k = 0; k < a->k; k += 16) {
-            int64_t left = a->k - k;
-            __mmask16 mask = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-            __m512 v = _mm512_maskz_loadu_ps(mask, x + k);
-            sum = _mm512_fmadd_ps(v, v, sum);
-        }
-        factor = 1 / sqrtf(_mm512_reduce_add_ps(sum) / (float)a->k + a->epsilon);
-    }
-    for (int64_t g = 0; g < martlet_row_groups(a->k); g++) {
-        __m512 y[2];
-        load_group(source, a, x, g * 32, factor, y);
-        put_group(a->type, y, g, size, row, tile, groups);
-    }
-}
-
-TARGET static void prepare(
-    const martlet_rows_args *a, int64_t from, int64_t count, void *tile) {
-    int size = martlet_rows_tile_size(count);
-    int64_t bytes = martlet_row_groups(a->k) * martlet_rows_group_bytes(a->type) * size;
-    martlet_row_group *groups = (martlet_row_group *)((uint8_t *)tile + bytes);
-    for (int i = 0; i < count; i++) {
-        const float *x = a->x + (from + i) * a->x_stride;
-        switch (a->source) {
-#define CASE(SOURCE)                                                                           \
-    case SOURCE: prepare_row(SOURCE, a, x, size, i, tile, groups); break
-            CASE(MARTLET_ROWS_PLAIN);
-            CASE(MARTLET_ROWS_NORM);
-            CASE(MARTLET_ROWS_SILU);
-            CASE(MARTLET_ROWS_GELU_TANH);
-        default: prepare_row(MARTLET_ROWS_GELU, a, x, size, i, tile, groups); break;
-#undef CASE
-        }
-    }
-}
-
 // --- The table
 
 #define BLOCKS(TYPE, N)                                                                        \
@@ -349,5 +245,5 @@ const martlet_rows_table martlet_rows_avx512 = {
         [MARTLET_WEIGHTS_Q5_0] = ENTRIES(Q5_0), [MARTLET_WEIGHTS_Q5_1] = ENTRIES(Q5_1),
         [MARTLET_WEIGHTS_Q8_0] = ENTRIES(Q8_0), [MARTLET_WEIGHTS_Q4_K] = ENTRIES(Q4_K),
         [MARTLET_WEIGHTS_Q5_K] = ENTRIES(Q5_K), [MARTLET_WEIGHTS_Q6_K] = ENTRIES(Q6_K)},
-    .prepare = prepare};
+    .prepare = martlet_rows_prepare_avx512};
 #endif

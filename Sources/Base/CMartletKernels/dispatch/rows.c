@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
+#include <stdatomic.h>
+
 #include "rows.h"
 
 const martlet_rows_table *martlet_rows_level(void) {
@@ -73,6 +75,7 @@ typedef struct {
     const martlet_rows_product *p;
     const martlet_rows_function *tiles;
     int64_t panels, groups, panel_bytes, full_tile_bytes;
+    _Atomic int64_t next;       // the first panel that nobody has taken
 } job;
 
 static void multiply_panel(const job *j, int64_t panel) {
@@ -101,11 +104,20 @@ static void multiply_panel(const job *j, int64_t panel) {
     }
 }
 
+// Takes panels until none is left: many at a time first, so that memory is read in long runs, one
+// in the end, so that all threads end together.
 static void multiply_part(void *context, int32_t part, int32_t parts) {
-    const job *j = context;
-    int64_t from, to;
-    martlet_share(j->panels, part, parts, &from, &to);
-    for (int64_t panel = from; panel < to; panel++) multiply_panel(j, panel);
+    (void)part;
+    job *j = context;
+    for (;;) {
+        int64_t from = atomic_load_explicit(&j->next, memory_order_relaxed), to;
+        do {
+            if (from >= j->panels) return;
+            to = from + martlet_ceil_div(j->panels - from, 4 * (int64_t)parts);
+        } while (!atomic_compare_exchange_weak_explicit(
+            &j->next, &from, to, memory_order_relaxed, memory_order_relaxed));
+        for (int64_t panel = from; panel < to; panel++) multiply_panel(j, panel);
+    }
 }
 
 static const martlet_rows_function *tiles_for(martlet_rows rows, martlet_weights panels) {
@@ -122,10 +134,8 @@ void martlet_rows_multiply(const martlet_rows_product *p, int32_t threads) {
     j.panel_bytes = martlet_panel_bytes(p->panels, j.groups);
     j.full_tile_bytes = tile_bytes(p->type, MARTLET_ROWS_TILE, p->k);
     int64_t bytes = j.panels * j.panel_bytes;
-    // A part is worth handing over from about 5 microseconds on.
+    // Panels are worth handing over from about 5 microseconds on.
     int64_t effort = bytes / 65536 + p->n * p->m * p->k / (1 << 20);
-    int64_t all = martlet_pool_threads(threads);
-    int64_t parts = effort < 2 ? 1 : martlet_min(martlet_round_up(effort, all), all * 8);
-    parts = martlet_min(parts, j.panels);
+    int64_t parts = effort < 2 ? 1 : martlet_min(martlet_pool_threads(threads), j.panels);
     martlet_parallel_for((int32_t)parts, threads, multiply_part, &j);
 }

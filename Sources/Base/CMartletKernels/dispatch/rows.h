@@ -56,6 +56,8 @@ typedef struct {
 
 extern const martlet_rows_table martlet_rows_plain, martlet_rows_avx2, martlet_rows_avx512;
 extern const martlet_rows_table martlet_rows_neon;
+void martlet_rows_prepare_avx512(
+    const martlet_rows_args *args, int64_t from, int64_t count, void *tile);
 const martlet_rows_table *martlet_rows_level(void);
 
 MARTLET_INLINE int64_t martlet_row_groups(int64_t k) {

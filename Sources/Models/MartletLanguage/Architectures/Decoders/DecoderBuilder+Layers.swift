@@ -51,12 +51,12 @@ extension DecoderBuilder {
             norm: .attentionPostNorm, hasBias: shape.hasOutputBias, residual: input, layer)
     }
 
-    /// Whether the products around a layer's attention round what they meet: attention may then do
-    /// so as well.
+    /// Whether the products around a layer's attention round what they meet to 8 bits: bf16 in
+    /// attention is then lost in it.
     private func hasNarrowProducts(layer: Int) -> Bool {
         let part: DecoderPart = configuration.hasMergedWeights ? .queryKeyValue : .query
         guard let stored = weights.find(part, layer: layer) else { return false }
-        return options.panels(stored.format, inputs: configuration.hiddenSize).kind != "f32"
+        return options.panels(stored.format, inputs: configuration.hiddenSize).kind.hasPrefix("q")
     }
 
     /// Queries, keys and values: as one value where one product gives them, else as three.
