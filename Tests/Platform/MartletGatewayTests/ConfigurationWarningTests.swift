@@ -139,6 +139,21 @@ struct ConfigurationWarningTests {
                 .changesForRestart(since: snapshot(text)) == ["listen"])
     }
 
+    @Test("the admin API's port is another than the door's, and takes a restart")
+    func adminDoor() throws {
+        let text = "upstreams: {u: \"http://x\"}\nmodels: {m: u}\nlisten: {port: 80}\n"
+        func admin(_ listen: String) -> String {
+            text + "admin: {sha256: \(Self.digest), listen: \(listen)}\n"
+        }
+        let door = try snapshot(admin("{host: \"::1\", port: 9090}"))
+        #expect(door.tables.listen.admin?.host == "::1" && door.tables.listen.admin?.port == 9_090)
+        #expect(try door.changesForRestart(since: snapshot(text)) == ["listen"])
+        for (listen, problem) in [("{port: 80}", "the same port"), ("{host: a}", "has no port")] {
+            let found = ConfigurationTests.problems(admin(listen))
+            #expect(found.count == 1 && found[0].contains(problem), "\(found)")
+        }
+    }
+
     @Test("queries are read as forms write them")
     func queries() throws {
         #expect(QueryText.value(of: "v", in: "a=1&v=a%20b") == "a b")

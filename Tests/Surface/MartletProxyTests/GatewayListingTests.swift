@@ -214,6 +214,28 @@ struct GatewayListingTests {
         }
     }
 
+    @Test("the admin API can have a port of its own, and is nowhere else then")
+    func adminDoor() async throws {
+        let text =
+            "listen: {port: 0}\nlog: {requests: false}\nadmin: {sha256: \(Self.digest), "
+            + "listen: {port: 0}}\nupstreams: {u: \"http://127.0.0.1:9\"}\nmodels: {m: u}\n"
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let server = try GatewayServer(
+            RoutingSnapshot(yaml: Array(text.utf8), file: "test"), logger: logger)
+        let door = try await TestClient.connect(port: try await server.start())
+        let admin = try await TestClient.connect(port: server.adminPort)
+        let key = "Authorization: Bearer sk-alice\r\n"
+        for path in ["/metrics", "/admin/usage"] {
+            #expect(try await ask(admin, "GET", path, key).hasPrefix("HTTP/1.1 200"), "\(path)")
+            #expect(try await ask(door, "GET", path, key).hasPrefix("HTTP/1.1 404"), "\(path)")
+        }
+        #expect(try await ask(door, "GET", "/healthz").hasPrefix("HTTP/1.1 200"))
+        await door.close()
+        await admin.close()
+        await server.stop()
+    }
+
     @Test("rules see queries as they are meant")
     func queries() async throws {
         let rules =

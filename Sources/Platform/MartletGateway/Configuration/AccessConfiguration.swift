@@ -107,9 +107,19 @@ package struct ListenConfiguration: Sendable, Hashable {
     package var key: String?
     /// The authorities (PEM) whose client certificates are taken; nil: none are asked for.
     package var clientAuthorities: String?
+    /// A port of their own for the admin API and the metrics; nil: they are at the door.
+    package var admin: AdminDoor?
     package var logsRequests = true
     /// The share of requests that are traced, in millionths.
     package var tracedShare = 10_000
+
+    package init() {}
+}
+
+/// Where the admin API and the metrics are, when that is not the door.
+package struct AdminDoor: Sendable, Hashable {
+    package var host = "127.0.0.1"
+    package var port = 0
 
     package init() {}
 }

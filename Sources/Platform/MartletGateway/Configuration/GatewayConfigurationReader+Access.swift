@@ -78,11 +78,32 @@ extension GatewayConfigurationReader {
         }
         access.standardLimits = readLimits(file)
         if let node = file["admin"], let section = ConfigurationSection(node, "admin", problems) {
-            section.allow(["sha256"])
+            section.allow(["sha256", "listen"])
             access.adminDigests = readDigests(section)
+            configuration.listen.admin = readAdminDoor(section)
         }
         readIdentity(file, &access)
         configuration.access = access
+    }
+
+    /// `listen: {host: 127.0.0.1, port: 9090}` of admin.
+    private func readAdminDoor(_ admin: ConfigurationSection) -> AdminDoor? {
+        guard let node = admin["listen"],
+            let section = ConfigurationSection(node, "listen of admin", problems)
+        else { return nil }
+        section.allow(["host", "port"])
+        var door = AdminDoor()
+        if let host = section.text("host") { door.host = host }
+        if section["port"] == nil {
+            problems.add("listen of admin has no port", at: section.position)
+        }
+        section.integer("port", 0...65_535, &door.port)
+        if door.port != 0, door.port == configuration.listen.port {
+            problems.add(
+                "listen and listen of admin have the same port, \(door.port)",
+                at: section.position)
+        }
+        return door
     }
 
     private func readKey(_ entry: YAMLNode.Entry) -> AccessConfiguration.Key? {

@@ -21,11 +21,12 @@ extension ClientConnection {
             answerReadiness()
             return true
         case "/metrics":
+            guard isAtAdminDoor else { return false }
             answerMetrics()
             return true
         default: break
         }
-        guard knownPath.hasPrefix("/admin/") else { return false }
+        guard knownPath.hasPrefix("/admin/"), isAtAdminDoor else { return false }
         guard let runtime = exchange.runtime, runtime.access.hasAdmin else {
             fail(404, "no_admin", "the admin API is closed: gateway.yaml has no admin")
             return true
@@ -41,6 +42,13 @@ extension ClientConnection {
         }
         exchange.isAdmin = true
         return true
+    }
+
+    /// Whether the admin API and the metrics are here.
+    private var isAtAdminDoor: Bool {
+        guard shared.listen.admin != nil else { return true }
+        let channel = stream?.link.context?.channel ?? context?.channel
+        return channel?.localAddress?.port == shared.adminPort
     }
 
     private func answerMetrics() {

@@ -14,7 +14,7 @@ internal import Synchronization
 public final class GatewayServer: Service {
     private struct State {
         var group: MultiThreadedEventLoopGroup?
-        var listener: (any Channel)?
+        var listeners: [any Channel] = []
         var loops: [NIOLoopBoundBox<ProxyLoop>] = []
     }
 
@@ -100,19 +100,42 @@ public final class GatewayServer: Service {
                 }
             }
         do {
-            let listener = try await bootstrap.bind(host: listen.host, port: listen.port).get()
-            state.withLock {
-                $0 = State(group: group, listener: listener, loops: Array(states.values))
+            var listeners: [any Channel] = []
+            if let admin = listen.admin {
+                let listener = try await bind(bootstrap, admin.host, admin.port, "admin API")
+                shared.adminPort = listener.localAddress?.port ?? admin.port
+                listeners.append(listener)
             }
-            let port = listener.localAddress?.port ?? listen.port
-            shared.logger.info(
-                "gateway listening", metadata: ["host": "\(listen.host)", "port": "\(port)"])
-            return port
+            let listener = try await bind(bootstrap, listen.host, listen.port, "gateway")
+            listeners.append(listener)
+            state.withLock { [listeners] in
+                $0 = State(group: group, listeners: listeners, loops: Array(states.values))
+            }
+            return listener.localAddress?.port ?? listen.port
         } catch {
             try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    /// The admin API's port, when it has one of its own.
+    package var adminPort: Int { shared.adminPort }
+
+    private func bind(
+        _ bootstrap: ServerBootstrap, _ host: String, _ port: Int, _ what: String
+    ) async throws -> any Channel {
+        do {
+            let listener = try await bootstrap.bind(host: host, port: port).get()
+            shared.logger.info(
+                "\(what) listening",
+                metadata: [
+                    "host": "\(host)", "port": "\(listener.localAddress?.port ?? port)",
+                ])
+            return listener
+        } catch {
             throw ProxyError(
                 .cannotListen,
-                "gateway cannot listen on \(listen.host):\(listen.port): "
+                "\(what) cannot listen on \(host):\(port): "
                     + ListenFailure.reason((error as? IOError)?.errnoCode))
         }
     }
@@ -156,7 +179,7 @@ public final class GatewayServer: Service {
         }
         guard let group = state.group else { return }
         shared.beginDraining()
-        try? await state.listener?.close()
+        for listener in state.listeners { try? await listener.close() }
         for loop in state.loops { loop.eventLoop.execute { loop.value.drainAll() } }
         let end = shared.time.now().advanced(by: shared.listen.drain)
         while shared.connections > 0, shared.time.now() < end {

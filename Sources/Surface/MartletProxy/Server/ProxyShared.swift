@@ -50,6 +50,7 @@ final class ProxyShared: Sendable {
     private let loopBoxes = Mutex<[NIOLoopBoundBox<ProxyLoop>]>([])
     private let connectionCount = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
+    private let adminPortNumber = Atomic<Int>(0)
 
     init(
         store: RuntimeStore, logger: Logger,
@@ -78,6 +79,12 @@ final class ProxyShared: Sendable {
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }
     var connections: Int { connectionCount.load(ordering: .relaxed) }
+
+    /// Of the admin API, when it has one of its own and listens there.
+    var adminPort: Int {
+        get { adminPortNumber.load(ordering: .relaxed) }
+        set { adminPortNumber.store(newValue, ordering: .relaxed) }
+    }
 
     func beginDraining() { draining.store(true, ordering: .relaxed) }
 
