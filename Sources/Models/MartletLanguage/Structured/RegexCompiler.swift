@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Martlet, the AI platform in one Swift binary.
 
-/// Reads a regular expression: literals, `.`, classes, groups, alternatives, counted repetition, and
+/// Reads a regular expression: literals, `.`, classes, groups, alternatives, counted repetition and
 /// anchors at its ends. `\d`, `\w` and their opposites go by ASCII, `\S` is no space of Unicode's.
 struct RegexCompiler {
     private let scalars: [Unicode.Scalar]

@@ -5,26 +5,15 @@ internal import MartletJSON
 
 /// Objects, arrays, and values of any kind.
 extension SchemaCompiler {
+    private typealias Member = (name: String, isRequired: Bool, schemas: [LocatedSchema])
+
     mutating func object(
         _ shape: SchemaShape, _ schema: LocatedSchema, _ from: State, _ to: State,
         _ automaton: inout ByteAutomaton
     ) throws(LanguageError) {
         let names = shape.names + shape.required.filter { !shape.names.contains($0) }
         guard !names.isEmpty else { return try map(shape, schema, from, to, &automaton) }
-        var members: [(name: String, isRequired: Bool, schemas: [LocatedSchema])] = []
-        for name in names {
-            let isRequired = shape.required.contains(name)
-            var reader = reader
-            let schemas = try shape.schemas(name) { pattern throws(LanguageError) in
-                try reader.matches(pattern, name, schema)
-            }
-            self.reader = reader
-            if try self.reader.fits(.string(name), shape.nameSchemas) {
-                members.append((name, isRequired, schemas))
-            } else if isRequired {
-                return
-            }
-        }
+        guard let members = try members(names, shape, schema) else { return }
         guard shape.membersMin <= members.count else {
             throw schema.member("minProperties", .null).fail(
                 "\(shape.membersMin) is more than the properties with names, and no others are "
@@ -41,39 +30,7 @@ extension SchemaCompiler {
         var places: [State?] = [try automaton.makeState()]
         if let first = places[0] { try space(inside, first, &automaton) }
         for member in members {
-            let entry = try automaton.makeRule()
-            let ends = automaton.rules[entry]
-            let colon = try automaton.makeState()
-            let value = try automaton.makeState()
-            try automaton.add(
-                ends.start, JSONValue.string(member.name).serialized() + [0x3A], colon)
-            try space(colon, value, &automaton)
-            try add(member.schemas, value, ends.end, &automaton)
-            var next: [State?] = Array(repeating: nil, count: places.count + 1)
-            func reach(
-                _ count: Int, _ automaton: inout ByteAutomaton
-            ) throws(LanguageError) -> State {
-                let count = isCounted ? count : min(count, 1)
-                if let known = next[count] { return known }
-                let made = try automaton.makeState()
-                next[count] = made
-                return made
-            }
-            for (count, place) in places.enumerated() {
-                guard let place else { continue }
-                if !member.isRequired { automaton.join(place, try reach(count, &automaton)) }
-                if isCounted, count + 1 > most { continue }
-                var start = place
-                if count > 0 {
-                    let comma = try automaton.makeState()
-                    start = try automaton.makeState()
-                    automaton.add(place, 0x2C...0x2C, comma)
-                    try space(comma, start, &automaton)
-                }
-                automaton.call(entry, start, try reach(count + 1, &automaton))
-            }
-            while next.count > 2, next.last == .some(nil) { next.removeLast() }
-            places = next
+            places = try write(member, places, countMax: isCounted ? most : nil, &automaton)
         }
         for (count, place) in places.enumerated() {
             guard let place, !isCounted || count >= shape.membersMin else { continue }
@@ -83,6 +40,69 @@ extension SchemaCompiler {
                 automaton.join(place, close)
             }
         }
+    }
+
+    /// The members that may be written, in order; nil where one that must be may not.
+    private mutating func members(
+        _ names: [String], _ shape: SchemaShape, _ schema: LocatedSchema
+    ) throws(LanguageError) -> [Member]? {
+        var members: [Member] = []
+        for name in names {
+            let isRequired = shape.required.contains(name)
+            var reader = reader
+            let schemas = try shape.schemas(name) { pattern throws(LanguageError) in
+                try reader.matches(pattern, name, schema)
+            }
+            self.reader = reader
+            if try self.reader.fits(.string(name), shape.nameSchemas) {
+                members.append((name, isRequired, schemas))
+            } else if isRequired {
+                return nil
+            }
+        }
+        return members
+    }
+
+    /// Writes a member, or passes it over where it may be.
+    /// - Parameters:
+    ///   - places: where the members before it end, by how many of them were written.
+    ///   - countMax: how many may be written; nil where they need not be counted.
+    /// - Returns: the same for the members up to this one.
+    private mutating func write(
+        _ member: Member, _ places: [State?], countMax: Int?, _ automaton: inout ByteAutomaton
+    ) throws(LanguageError) -> [State?] {
+        let entry = try automaton.makeRule()
+        let ends = automaton.rules[entry]
+        let colon = try automaton.makeState()
+        let value = try automaton.makeState()
+        try automaton.add(ends.start, JSONValue.string(member.name).serialized() + [0x3A], colon)
+        try space(colon, value, &automaton)
+        try add(member.schemas, value, ends.end, &automaton)
+        var next: [State?] = Array(repeating: nil, count: places.count + 1)
+        func reach(
+            _ count: Int, _ automaton: inout ByteAutomaton
+        ) throws(LanguageError) -> State {
+            let count = countMax != nil ? count : min(count, 1)
+            if let known = next[count] { return known }
+            let made = try automaton.makeState()
+            next[count] = made
+            return made
+        }
+        for (count, place) in places.enumerated() {
+            guard let place else { continue }
+            if !member.isRequired { automaton.join(place, try reach(count, &automaton)) }
+            if let countMax, count + 1 > countMax { continue }
+            var start = place
+            if count > 0 {
+                let comma = try automaton.makeState()
+                start = try automaton.makeState()
+                automaton.add(place, 0x2C...0x2C, comma)
+                try space(comma, start, &automaton)
+            }
+            automaton.call(entry, start, try reach(count + 1, &automaton))
+        }
+        while next.count > 2, next.last == .some(nil) { next.removeLast() }
+        return next
     }
 
     /// An object whose names are not given.

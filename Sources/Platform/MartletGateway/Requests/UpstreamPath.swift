@@ -89,19 +89,10 @@ package enum UpstreamPath {
     private static func hidesMeaning(
         _ bytes: UnsafeBufferPointer<UInt8>, _ place: Int
     ) -> Bool {
-        guard place + 2 < bytes.count, let high = unsafe digit(bytes[place + 1]),
-            let low = unsafe digit(bytes[place + 2])
+        guard place + 2 < bytes.count, let high = unsafe QueryText.digit(bytes[place + 1]),
+            let low = unsafe QueryText.digit(bytes[place + 2])
         else { return true }
         let byte = high << 4 | low
         return byte < 0x20 || byte == 0x7F || ".%/\\".utf8.contains(byte)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 }

@@ -5,8 +5,9 @@ package import MartletGateway
 
 /// The keys of upstreams, as the environment has them.
 package enum UpstreamSecrets {
-    /// What keeps the gateway from asking upstreams that have a key, in the file's order: a variable
-    /// that is not set, or holds what no header may carry (a line's end would begin another).
+    /// What keeps the gateway from asking upstreams that have a key, in the file's order: a
+    /// variable that is not set, or holds what no header may carry (a line's end would begin
+    /// another).
     package static func problems(
         _ snapshot: RoutingSnapshot, _ secrets: (String) -> String?
     ) -> [String] {

@@ -70,6 +70,27 @@ struct TokenSamplerTests {
         #expect(same >= 1995)
     }
 
+    @Test(
+        "top-p draws among the likeliest that reach it, and all of them",
+        arguments: [0.05, 0.5, 0.9])
+    func nucleus(topP: Double) throws {
+        var random = SeededRandom(seed: 8)
+        for count in [5, 60, 400] {
+            let logits = Self.logits(count, &random)
+            let weights = logits.map { exp(Double($0)) }
+            let total = weights.reduce(0, +)
+            var expected: Set<Int32> = []
+            var sum = 0.0
+            for token in weights.indices.sorted(by: { weights[$0] > weights[$1] })
+            where sum < topP * total {
+                expected.insert(Int32(token))
+                sum += weights[token]
+            }
+            let drawn = Set(try Self.draw(logits, 60_000, seed: 3) { $0.topP = topP })
+            #expect(drawn == expected, "\(count) tokens, \(topP)")
+        }
+    }
+
     @Test("what is forbidden is never drawn, nor what no mask allows")
     func forbidden() throws {
         var random = SeededRandom(seed: 4)

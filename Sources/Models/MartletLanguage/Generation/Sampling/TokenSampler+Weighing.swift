@@ -110,6 +110,41 @@ extension TokenSampler {
         return nil
     }
 
+    /// Fills the candidates with the likeliest tokens that together reach `mark`, by the scratch's
+    /// weights: all but the least of them in the vocabulary's order. Nothing but what shares its
+    /// first bits with the least one is sorted.
+    static func takeNucleus(
+        _ mark: Double, _ logits: Span<Float>, floor: Float, _ scratch: inout Scratch
+    ) {
+        // The exponent and four bits more; weights are at most 1.
+        func bucket(_ weight: Float) -> Int { min(Int(weight.bitPattern >> 19), 2047) }
+        if scratch.buckets.count != 2048 { scratch.buckets = Array(repeating: 0, count: 2048) }
+        for index in 0..<2048 { scratch.buckets[index] = 0 }
+        for weight in scratch.weights { scratch.buckets[bucket(weight)] += Double(weight) }
+        var last = 2047
+        var sum = scratch.buckets[last]
+        while last > 0, sum < mark {
+            last -= 1
+            sum += scratch.buckets[last]
+        }
+        sum -= scratch.buckets[last]
+        scratch.candidates.removeAll(keepingCapacity: true)
+        var edge: [Candidate] = []
+        for (index, weight) in scratch.weights.enumerated() {
+            let place = bucket(weight)
+            guard place >= last, logits[index] >= floor else { continue }
+            let candidate = Candidate(
+                token: Int32(index), logit: logits[index], weight: Double(weight))
+            if place > last { scratch.candidates.append(candidate) } else { edge.append(candidate) }
+        }
+        edge.sort { $0.logit != $1.logit ? $0.logit > $1.logit : $0.token < $1.token }
+        for candidate in edge {
+            scratch.candidates.append(candidate)
+            sum += candidate.weight
+            if sum >= mark { break }
+        }
+    }
+
     // MARK: Scoring
 
     /// The token's log-probability by the model alone, its rank, and the `top` likeliest.

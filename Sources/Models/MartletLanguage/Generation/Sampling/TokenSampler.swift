@@ -31,6 +31,8 @@ package struct TokenSampler: Sendable {
         /// Unnormalised probabilities of all tokens, and the sums of each `blockLength`.
         var weights: [Float] = []
         var sums: [Double] = []
+        /// Sums of the weights that share their first bits.
+        var buckets: [Double] = []
 
         package init() {}
     }
@@ -128,19 +130,30 @@ package struct TokenSampler: Sendable {
         var total = 0.0
         if options.topP < 1, options.topK == 0 {
             total = TokenSampler.weigh(logits, top: top, Float(inverse), &scratch)
+            if options.typicalP == 1 {
+                TokenSampler.takeNucleus(options.topP * total, logits, floor: floor, &scratch)
+                if options.minP > 0 {
+                    scratch.candidates.removeAll { $0.weight < options.minP }
+                }
+                return drawCandidate(scratch) ?? best
+            }
         }
         if isWhole, options.minP > 0 {
             floor = max(floor, top + Float(log(options.minP) / inverse - 1e-3))
         }
         choose(logits, top: top, floor: floor, inverse, total: total, &scratch.candidates)
         if options.typicalP < 1 { keepTypical(&scratch.candidates) }
+        return drawCandidate(scratch) ?? best
+    }
+
+    private func drawCandidate(_ scratch: Scratch) -> Int32? {
         let kept = scratch.candidates.reduce(0) { $0 + $1.weight }
         var rest = uniform() * kept
         for candidate in scratch.candidates {
             rest -= candidate.weight
             if rest < 0 { return candidate.token }
         }
-        return scratch.candidates.last?.token ?? best
+        return scratch.candidates.last?.token
     }
 
     @inline(__always)

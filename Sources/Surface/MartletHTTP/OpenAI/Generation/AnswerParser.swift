@@ -162,7 +162,9 @@ package struct AnswerParser: Sendable {
         case AnswerParser.callID: break
         case AnswerParser.arguments:
             beginArguments(&parts)
-        default: leave(held, &parts)
+        default:
+            leave(held, &parts)
+            lastWasMark = true
         }
         if mark == AnswerParser.list { allowsNames = true }
     }
@@ -319,7 +321,9 @@ package struct AnswerParser: Sendable {
         for (index, byte) in bytes.enumerated() {
             guard byte == UInt8(ascii: ">") else {
                 name.append(byte)
-                continue
+                if name.count <= 256 { continue }
+                leave(Array(AnswerParser.function.utf8) + name, &parts)
+                return Array(bytes[(index + 1)...])
             }
             let text = String(decoding: name, as: UTF8.self)
             guard tools.names.contains(text) else {
@@ -331,7 +335,6 @@ package struct AnswerParser: Sendable {
             place = .function
             return Array(bytes[(index + 1)...])
         }
-        if name.count > 256 { leave(Array(AnswerParser.function.utf8) + name, &parts) }
         return []
     }
 
@@ -368,6 +371,8 @@ package struct AnswerParser: Sendable {
         giveHeld(&parts)
         endMark = nil
         place = .content
+        // What began with it was no mark.
+        lastWasMark = false
     }
 
     private mutating func giveHeld(_ parts: inout [AnswerPart]) {
