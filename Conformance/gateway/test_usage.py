@@ -35,14 +35,9 @@ KEY = {"Authorization": "Bearer " + SECRETS["alice"]}
 class Writer(Talker):
     """Besides what a talker says: a callable of the request's head and body gives bytes, or pieces and seconds."""
 
-    async def answer(self, behaviour, path, body, reader, writer):
-        said = self.reply(path, json.loads(body) if body else {})
+    async def say(self, said, reader, writer):
         if not isinstance(said, Pieces):
-            reply, self.reply = self.reply, lambda path, request: said
-            try:
-                return await super().answer(behaviour, path, body, reader, writer)
-            finally:
-                self.reply = reply
+            return await super().say(said, reader, writer)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + said.fields.encode() + b"\r\n")
         for piece in said:
             if isinstance(piece, float):

@@ -31,7 +31,7 @@ def test_top_n_and_documents(base, reranker):
 
 
 @pytest.mark.parametrize("body", [
-    {"query": "q", "documents": ["a"]}, {"model": "m", "documents": ["a"]},
+    {"query": "q"}, {"model": "m", "documents": ["a"]},
     {"model": "m", "query": "q"}, {"model": "m", "query": "q", "documents": []},
     {"model": "m", "query": "q", "documents": [1]},
     {"model": "m", "query": "q", "documents": ["a"], "top_n": 0}])

@@ -4,7 +4,7 @@
 extension RoutingSnapshot {
     /// What the rules need of the machine and do not find there: variables with keys, and files.
     ///
-    /// Names of variables are not repeated: a key may stand in a name's place.
+    /// What cannot be a variable's name never came this far: a key may stand in its place.
     /// - Parameters:
     ///   - hasVariable: whether an environment variable is set and not empty.
     ///   - hasFile: whether a file is there.
@@ -15,8 +15,8 @@ extension RoutingSnapshot {
         for upstream in tables.upstreams {
             guard let name = upstream.keyVariable, !hasVariable(name) else { continue }
             found.append(
-                "upstream '\(upstream.name)': the variable that its key_env names is not set, so "
-                    + "it is asked without a key")
+                "upstream '\(upstream.name)': the variable \(name) that its key_env names is not set; "
+                    + "the gateway does not start without it")
         }
         if let name = tables.state?.passwordVariable, !hasVariable(name) {
             found.append("state: the variable that its password_env names is not set")
