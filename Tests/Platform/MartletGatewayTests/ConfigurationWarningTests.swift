@@ -103,7 +103,7 @@ struct ConfigurationWarningTests {
         models: {m: u}
         """
 
-    @Test("variables and files that are not there are told, without the variables' names")
+    @Test("variables and files that are not there are told")
     func missing() throws {
         let snapshot = try snapshot(Self.surroundings)
         #expect(snapshot.missing(hasVariable: { _ in true }, hasFile: { _ in true }) == [])
@@ -112,7 +112,7 @@ struct ConfigurationWarningTests {
             found.map { $0.prefix { $0 != ":" } } == [
                 "upstream 'u'", "state", "listen", "jwt 'corp'",
             ])
-        #expect(!found.joined().contains("PAID_KEY") && !found.joined().contains("REDIS_PASSWORD"))
+        #expect(found[0].contains("PAID_KEY") && found[1].contains("REDIS_PASSWORD"))
     }
 
     @Test("a secret in the place of a variable's name is refused and not shown")

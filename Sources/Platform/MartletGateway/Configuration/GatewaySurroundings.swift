@@ -19,7 +19,7 @@ extension RoutingSnapshot {
                     + "the gateway does not start without it")
         }
         if let name = tables.state?.passwordVariable, !hasVariable(name) {
-            found.append("state: the variable that its password_env names is not set")
+            found.append("state: the variable \(name) that its password_env names is not set")
         }
         let listen = tables.listen
         let files = [
