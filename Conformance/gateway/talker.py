@@ -20,9 +20,9 @@ class Talker(Provider):
             request = json.loads(body) if body else {}
         except ValueError:
             request = {}
-        return await self.say(self.reply(path, request), reader, writer)
+        return await self.write_answer(self.reply(path, request), reader, writer)
 
-    async def say(self, said, reader, writer):
+    async def write_answer(self, said, reader, writer):
         if isinstance(said, (int, float)):
             await self.wait_for_end(reader, said)
             return False

@@ -35,9 +35,9 @@ KEY = {"Authorization": "Bearer " + SECRETS["alice"]}
 class Writer(Talker):
     """Besides what a talker says: a callable of the request's head and body gives bytes, or pieces and seconds."""
 
-    async def say(self, said, reader, writer):
+    async def write_answer(self, said, reader, writer):
         if not isinstance(said, Pieces):
-            return await super().say(said, reader, writer)
+            return await super().write_answer(said, reader, writer)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + said.fields.encode() + b"\r\n")
         for piece in said:
             if isinstance(piece, float):
