@@ -221,7 +221,10 @@ def test_drain(gateway, case):
         thread = threading.Thread(target=lambda: found.append(httpx.post(
             gateway.url + "/v1/chat/completions", headers=KEY, json={"model": "solo"}, timeout=10).status_code))
         thread.start()
-        time.sleep(0.2)
+        for _ in range(500):
+            if gateway.a.requests:
+                break
+            time.sleep(0.01)
         gateway.stop()
         thread.join()
         gateway.start()
